@@ -1,0 +1,53 @@
+# The one command surface: `make help` lists every target. Needs Python >= 3.11 and make.
+PYTHON ?= python3
+PORT ?= 3000
+HOST ?= 127.0.0.1
+VENV := .venv
+BIN := $(VENV)/bin
+export BENTOML_DO_NOT_TRACK ?= true
+export BENTOML_HOME ?= $(HOME)/bentoml
+# the file that the model store keeps for the newest model
+NEWEST_MODEL := $(BENTOML_HOME)/models/riskline/latest
+
+.DEFAULT_GOAL := help
+.PHONY: help serve train build check quick test loadtest lock clean
+
+help: ## List the targets
+	@grep -E '^[a-z-]+:.*## ' Makefile | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+
+serve: $(VENV)/training ## Train if there is no model yet, then serve on PORT (3000); settings: RISKLINE_* (README)
+	@test -n "$(RISKLINE_MODEL)" || test -f "$(NEWEST_MODEL)" || $(BIN)/python -m model.train
+	$(BIN)/bentoml serve service:Riskline --host $(HOST) --port $(PORT)
+
+train: $(VENV)/training ## Train on DATA with the verdicts in LABEL, of which BAD counts as risk, and save to the store
+	$(BIN)/python -m model.train $(if $(DATA),--data "$(DATA)") $(if $(LABEL),--label "$(LABEL)") $(if $(BAD),--bad "$(BAD)")
+
+build: $(VENV)/training ## Pack the newest model and the service as a Bento
+	@test -f "$(NEWEST_MODEL)" || $(BIN)/python -m model.train
+	$(BIN)/bentoml build
+
+check: $(VENV)/development ## Lint and type-check
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+quick: check ## Check and run the tests that take seconds: what to run at every save
+	$(BIN)/pytest -m "not slow"
+
+test: check ## Check and run every test: what CI runs
+	$(BIN)/pytest
+
+loadtest: $(VENV)/development ## Start a server, load it with locust, leave build/loadtest.html
+	$(BIN)/python -m loadtest.run
+
+lock: $(VENV)/development ## Lock the dependencies of pyproject.toml anew, with hashes
+	$(BIN)/python requirements/lock.py
+
+clean: ## Remove the environment and everything built
+	rm -rf $(VENV) build .mypy_cache .ruff_cache .pytest_cache .hypothesis
+
+# Each environment contains the one before: serving ⊂ training ⊂ development.
+$(VENV)/%: requirements/%.txt
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/$*.txt
+	@touch $@

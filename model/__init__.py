@@ -1,0 +1,4 @@
+"""The model's life: training, export to one ONNX graph, the artefact, the policy.
+
+Only `train.py` and `export.py` may import xgboost; the service imports `artifact.py`, `graph.py` and `policy.py` alone.
+"""

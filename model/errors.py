@@ -1,0 +1,27 @@
+"""What can be wrong with a model, its artefact or the data it is trained on: one line each, with what to do."""
+
+from preprocessing.errors import RisklineError
+
+
+class ArtifactError(RisklineError):
+    """The artefact is missing, damaged, foreign or made for another schema."""
+
+    code = "bad_artifact"
+
+
+class TrainingDataError(RisklineError):
+    """The labelled applications cannot be trained on; the message gives row numbers, never values."""
+
+    code = "bad_training_data"
+
+
+class PolicyError(RisklineError):
+    """No thresholds meet the policy's targets, or the thresholds contradict each other."""
+
+    code = "bad_policy"
+
+
+class ParityError(RisklineError):
+    """The exported graph does not answer as XGBoost and the calibrator do: nothing is written."""
+
+    code = "parity"

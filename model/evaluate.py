@@ -1,0 +1,52 @@
+"""How good a model is, in the field's own measures. Arrays have shape (rows,): `bad` bool, `probability` float64."""
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from sklearn.metrics import brier_score_loss, log_loss, roc_auc_score, roc_curve
+
+from model.policy import TIERS, Policy
+
+CALIBRATION_BINS = 10
+
+
+def metrics(bad: npt.NDArray[np.bool_], probability: npt.NDArray[np.float64], policy: Policy) -> dict[str, Any]:
+    """Everything the manifest keeps of a split: discrimination, calibration, and what each tier holds."""
+    false_positive, true_positive, _ = roc_curve(bad, probability)
+    return {
+        "rows": int(bad.size),
+        "bad_rate": _rounded(bad.mean()),
+        "auc": _rounded(roc_auc_score(bad, probability)),
+        "ks": _rounded(np.max(true_positive - false_positive)),
+        "brier": _rounded(brier_score_loss(bad, probability)),
+        "log_loss": _rounded(log_loss(bad, probability)),
+        "calibration_error": _rounded(calibration_error(bad, probability)),
+        "tiers": tiers(bad, probability, policy),
+    }
+
+
+def calibration_error(bad: npt.NDArray[np.bool_], probability: npt.NDArray[np.float64]) -> float:
+    """Mean over ten equal-frequency bins of |mean probability - bad rate| (expected calibration error)."""
+    bins = np.array_split(np.argsort(probability, kind="stable"), CALIBRATION_BINS)
+    gaps = [abs(probability[rows].mean() - bad[rows].mean()) * rows.size for rows in bins if rows.size]
+    return float(sum(gaps) / bad.size)
+
+
+def tiers(bad: npt.NDArray[np.bool_], probability: npt.NDArray[np.float64], policy: Policy) -> dict[str, Any]:
+    """For each tier the applicants by outcome, their share of all and their bad rate: the confusion by tier."""
+    tier = np.array([policy.tier(p) for p in np.round(probability, 6)])
+    table: dict[str, Any] = {}
+    for name in TIERS:
+        group = bad[tier == name]
+        table[name] = {
+            "good": int((~group).sum()),
+            "bad": int(group.sum()),
+            "share": _rounded(group.size / bad.size),
+            "bad_rate": _rounded(group.mean()) if group.size else None,
+        }
+    return table
+
+
+def _rounded(value: float) -> float:
+    return round(float(value), 6)

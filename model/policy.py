@@ -1,0 +1,80 @@
+"""Last step of a score: probability → tier.
+
+The policy is data (`policy.json` of the artefact). Its two thresholds come from target bad rates: *low* is the largest
+group of safest applicants of whom at most `low_bad_rate` went bad, *high* the largest group of riskiest of whom at
+least `high_bad_rate` did; *medium* is what lies between.
+"""
+
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from model.errors import PolicyError
+
+Tier = Literal["low", "medium", "high"]
+TIERS: tuple[Tier, ...] = ("low", "medium", "high")
+# Default targets, as multiples of the bad rate of all applicants: they suit any table.
+LOW_TARGET, HIGH_TARGET = 0.2, 2.25
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """A probability below `low_below` is low, one of `high_from` or more is high; both are rounded as answers are."""
+
+    low_below: float
+    high_from: float
+    low_bad_rate: float
+    high_bad_rate: float
+
+    def __post_init__(self) -> None:
+        if not 0 < self.low_below <= self.high_from < 1:
+            raise PolicyError(
+                f"the policy's thresholds must satisfy 0 < low_below <= high_from < 1, "
+                f"not {self.low_below} and {self.high_from}"
+            )
+
+    def tier(self, probability: float) -> Tier:
+        if probability < self.low_below:
+            return "low"
+        return "medium" if probability < self.high_from else "high"
+
+    def to_json(self) -> dict[str, float]:
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> "Policy":
+        try:
+            return cls(**{key: float(value) for key, value in data.items()})
+        except (TypeError, ValueError) as error:
+            raise PolicyError(f"policy.json does not fit: {error}") from None
+
+
+def choose(
+    probabilities: npt.NDArray[np.float64],
+    bad: npt.NDArray[np.bool_],
+    low_bad_rate: float | None = None,
+    high_bad_rate: float | None = None,
+) -> Policy:
+    """Thresholds that meet the target bad rates on validation data; PolicyError where no group of any size does.
+
+    Both arrays have shape (rows,). A target left out is derived from the overall bad rate.
+    """
+    overall = float(bad.mean())
+    low_target = low_bad_rate if low_bad_rate is not None else overall * LOW_TARGET
+    high_target = high_bad_rate if high_bad_rate is not None else min(overall * HIGH_TARGET, (1 + overall) / 2)
+    candidates = np.unique(np.round(probabilities, 6))
+    below = [bad[probabilities < threshold] for threshold in candidates]
+    above = [bad[probabilities >= threshold] for threshold in candidates]
+    low = [t for t, group in zip(candidates, below, strict=True) if group.size and group.mean() <= low_target]
+    high = [t for t, group in zip(candidates, above, strict=True) if group.size and group.mean() >= high_target]
+    if not low or not high:
+        target, word = (low_target, "at most") if not low else (high_target, "at least")
+        raise PolicyError(
+            f"no group of validation applicants has a bad rate of {word} {target:.3f} (all: {overall:.3f}); "
+            f"choose another --low-bad-rate or --high-bad-rate"
+        )
+    # where the two groups overlap, both meet their targets without the overlap, which becomes medium
+    low_below, high_from = sorted([float(max(low)), float(min(high))])
+    return Policy(low_below, high_from, low_target, high_target)

@@ -1,0 +1,150 @@
+"""The two kinds of field that an application is made of, and what follows from a field's declaration.
+
+A schema declares `name: Annotated[float | None, Number(...)] = None`; `| None` means that the value may be missing.
+Everything else in the project (validation, encoding, error messages, OpenAPI, training constraints) is derived here.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import NoneType
+from typing import Any, Literal, get_args
+
+from pydantic import BaseModel, ConfigDict, GetCoreSchemaHandler, GetJsonSchemaHandler
+from pydantic_core import CoreSchema, core_schema
+
+Direction = Literal[-1, 0, 1]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Number:
+    """A measured quantity.
+
+    `low` and `high` are the bounds of what is possible (inclusive; outside is an error), not of what is usual.
+    `risk` is the direction the domain demands: +1 more never lowers the risk, -1 more never raises it, 0 no demand.
+    `protected`: collected for the fairness report, never given to the model.
+    """
+
+    label: str
+    unit: str
+    low: float
+    high: float
+    example: float
+    whole: bool = False
+    risk: Direction = 0
+    protected: bool = False
+
+    @property
+    def rule(self) -> str:
+        """What a valid value looks like, to end the sentence '<label> must be …'."""
+        kind = "a whole number" if self.whole else "a number"
+        return f"{kind} from {_written(self.low)} to {_written(self.high)} ({self.unit})"
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        number = core_schema.float_schema(
+            strict=True,
+            allow_inf_nan=False,
+            ge=self.low,
+            le=self.high,
+            multiple_of=1 if self.whole else None,
+        )
+        return core_schema.nullable_schema(number) if _may_be_missing(source) else number
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        rules = {"type": "integer" if self.whole else "number", "minimum": self.low, "maximum": self.high}
+        return _described(self, schema, f"{self.label}, in {self.unit}.", rules)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Category:
+    """One of a closed list of words: `values` maps each word to its plain-language label.
+
+    The model sees a word as its index in `values`, so the order is part of the model; `risk` speaks of that order.
+    """
+
+    label: str
+    values: Mapping[str, str]
+    example: str
+    risk: Direction = 0
+    protected: bool = False
+    codes: Mapping[str | None, float] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        codes: dict[str | None, float] = {value: float(index) for index, value in enumerate(self.values)}
+        codes[None] = float("nan")
+        object.__setattr__(self, "codes", codes)
+
+    @property
+    def rule(self) -> str:
+        """What a valid value looks like, to end the sentence '<label> must be …'."""
+        return "one of " + ", ".join(self.values)
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        word = core_schema.literal_schema(list(self.values))
+        return core_schema.nullable_schema(word) if _may_be_missing(source) else word
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        meanings = "; ".join(f"{value}: {label}" for value, label in self.values.items())
+        rules = {"type": "string", "enum": list(self.values)}
+        return _described(self, schema, f"{self.label} ({meanings}).", rules)
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """One declared field: its name in the body, its kind, and whether a caller must send it."""
+
+    name: str
+    kind: Number | Category
+    required: bool
+
+    def fingerprint(self) -> dict[str, Any]:
+        """What a trained model depends on, as JSON: two schemas with equal fingerprints fit the same model."""
+        kind = self.kind
+        return {
+            "name": self.name,
+            "kind": type(kind).__name__.lower(),
+            "required": self.required,
+            "values": list(kind.values) if isinstance(kind, Category) else None,
+            "range": [kind.low, kind.high] if isinstance(kind, Number) else None,
+            "unit": kind.unit if isinstance(kind, Number) else None,
+        }
+
+
+class ApplicationModel(BaseModel):
+    """The base of a schema's `Application`: frozen, closed to unknown fields, silent about values in its errors."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+
+def fields_of(application: type[ApplicationModel]) -> tuple[Field, ...]:
+    """The declared fields in schema order; TypeError for one that is declared without `Number` or `Category`."""
+    return tuple(
+        Field(name, _kind_of(name, info.metadata), info.is_required())
+        for name, info in application.model_fields.items()
+    )
+
+
+def _kind_of(name: str, metadata: list[Any]) -> Number | Category:
+    for item in metadata:
+        if isinstance(item, (Number, Category)):
+            return item
+    raise TypeError(f"schema field {name!r} needs a Number or a Category in its Annotated type")
+
+
+def _written(number: float) -> str:
+    return f"{int(number):,}" if number == int(number) else f"{number:,}"
+
+
+def _may_be_missing(source: Any) -> bool:
+    return NoneType in get_args(source)
+
+
+def _described(kind: Number | Category, schema: CoreSchema, description: str, rules: dict[str, Any]) -> dict[str, Any]:
+    """The JSON schema of a field: its rules, widened by null where the value may be missing, and its words."""
+    if schema["type"] == "nullable":
+        description += " May be left out or null."
+        rules["type"] = [rules["type"], "null"]
+        if "enum" in rules:
+            rules["enum"].append(None)
+    if kind.protected:
+        description += " Protected: never given to the model."
+    return {**rules, "title": kind.label, "description": description, "examples": [kind.example]}

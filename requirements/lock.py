@@ -1,0 +1,25 @@
+"""Locks pyproject.toml into serving.txt ⊂ training.txt ⊂ development.txt, with hashes and without any index's address.
+
+make lock
+"""
+
+import subprocess
+import sys
+from pathlib import Path
+
+HERE = Path(__file__).parent
+OPTIONS = ["--universal", "--python-version=3.11", "--generate-hashes", "--no-annotate", "--no-header", "--quiet"]
+NO_ADDRESS = ["--no-emit-index-url", "--no-emit-find-links"]
+
+
+def lock(name: str, extras: list[str], within: str | None) -> None:
+    """Versions that `within` has locked already stay, so that one environment can grow into the next."""
+    constraint = [f"--constraint={HERE / within}"] if within else []
+    chosen = [f"--extra={extra}" for extra in extras]
+    command = [sys.executable, "-m", "uv", "pip", "compile", "pyproject.toml", *OPTIONS, *NO_ADDRESS]
+    subprocess.run([*command, *chosen, *constraint, f"--output-file={HERE / name}"], check=True)  # noqa: S603
+
+
+lock("serving.txt", [], None)
+lock("training.txt", ["training"], "serving.txt")
+lock("development.txt", ["training", "development"], "training.txt")

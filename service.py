@@ -1,0 +1,75 @@
+"""The BentoML service: routes and lifecycle, nothing else. The way of an application is in `serving/scorer.py`.
+
+bentoml serve                     # from this folder, with the newest model of the store
+bentoml serve riskline:latest     # the Bento that `bentoml build` made, from anywhere
+"""
+
+import sys
+from pathlib import Path
+
+import bentoml
+from starlette.responses import Response
+
+from model.artifact import STORE_NAME, Artifact, open_artifact
+from preprocessing.errors import RisklineError
+from serving import metrics
+from serving.api import Api
+from serving.contract import (
+    ApplicationInput,
+    BatchInput,
+    RawRequest,
+    ResultsOutput,
+    RisklineService,
+    ScoreOutput,
+    to_response,
+)
+from serving.scorer import Scorer
+from serving.settings import settings
+
+MOUNTED_MODEL = Path("/opt/ml/model")  # where SageMaker unpacks a model.tar.gz
+
+try:
+    SETTINGS = settings()
+except RisklineError as error:
+    sys.exit(f"riskline: {error.message}")
+
+
+def load_model() -> Artifact:
+    """The mounted model if there is one, else the configured one, else the newest of the store; verified."""
+    if MOUNTED_MODEL.is_dir() and any(MOUNTED_MODEL.iterdir()):
+        return open_artifact(str(MOUNTED_MODEL))
+    return open_artifact(SETTINGS.model or f"{STORE_NAME}:latest")
+
+
+@bentoml.service(
+    name="riskline",
+    service_class=RisklineService,
+    workers=SETTINGS.workers or "cpu_count",
+    traffic={"timeout": SETTINGS.timeout_s},
+)
+class Riskline:
+    """Scores applications into low, medium or high risk, with the probability and what a person should know."""
+
+    @bentoml.on_deployment
+    @staticmethod
+    def prove_model() -> None:
+        """Runs once before any worker starts: a model that does not verify ends start-up in one line."""
+        try:
+            load_model()
+        except RisklineError as error:
+            sys.exit(f"riskline: {error.message}")
+
+    def __init__(self) -> None:
+        artifact = load_model()  # verified: the golden rows have been scored right
+        metrics.MODEL.labels(artifact.model_version, artifact.policy_version).set(1)
+        self.api = Api(Scorer(artifact), SETTINGS)
+
+    @bentoml.api(input_spec=ApplicationInput, output_spec=ScoreOutput)
+    async def predict(self, request: RawRequest, /) -> Response:
+        """Score one application: the body is the application."""
+        return to_response(self.api.predict(*request))
+
+    @bentoml.api(input_spec=BatchInput, output_spec=ResultsOutput)
+    async def predict_batch(self, request: RawRequest, /) -> Response:
+        """Score many applications: each gets its score or its own error, in order."""
+        return to_response(self.api.predict_batch(*request))

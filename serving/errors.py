@@ -1,0 +1,53 @@
+"""One table from error to HTTP status, and the one form that every error is answered in.
+
+{"error": "invalid_application", "message": "the application has 1 problem",
+ "detail": [{"field": "age", "rule": "range", "message": "Age must be a whole number from 18 to 110 (years)"}]}
+"""
+
+from dataclasses import dataclass
+
+from preprocessing.errors import (
+    BatchTooLarge,
+    InvalidApplication,
+    InvalidBatch,
+    MalformedBody,
+    Problem,
+    RisklineError,
+)
+
+
+class BodyTooLarge(RisklineError):
+    code = "body_too_large"
+
+
+class UnsupportedMediaType(RisklineError):
+    code = "unsupported_media_type"
+
+
+STATUS: dict[str, int] = {
+    MalformedBody.code: 400,
+    "not_found": 404,
+    "method_not_allowed": 405,
+    BatchTooLarge.code: 413,
+    BodyTooLarge.code: 413,
+    UnsupportedMediaType.code: 415,
+    InvalidApplication.code: 422,
+    InvalidBatch.code: 422,
+    "internal_error": 500,
+    "not_ready": 503,
+    "timeout": 504,
+}
+CODE_OF_STATUS = {404: "not_found", 405: "method_not_allowed", 503: "not_ready", 504: "timeout"}
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorAnswer:
+    """The body of every error, whole request or single row of a batch."""
+
+    error: str
+    message: str
+    detail: tuple[Problem, ...] = ()
+
+    @classmethod
+    def of(cls, error: RisklineError) -> "ErrorAnswer":
+        return cls(error.code, error.message, error.detail)

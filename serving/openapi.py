@@ -1,0 +1,114 @@
+"""The service's OpenAPI 3.1 document and the page that shows it.
+
+BentoML's generator knows nothing of our errors, and its page loads a tracker from outside. Both are replaced here; the
+Swagger UI files that come with BentoML are used as they are.
+"""
+
+from http import HTTPStatus
+from typing import Any
+
+from pydantic import TypeAdapter
+
+from preprocessing.encode import FIELDS
+from preprocessing.schema import Application
+from serving import VERSION
+from serving.api import JSON, Batch, Results
+from serving.errors import ErrorAnswer
+from serving.scorer import Score
+
+EXAMPLE = {field.name: field.kind.example for field in FIELDS}
+SCORE_EXAMPLE = {
+    "probability": 0.142916,
+    "tier": "medium",
+    "model_version": "0123456789ab",
+    "policy_version": "ba9876543210",
+    "decision_id": "01a209b3-117e-7530-8ca4-a96cd0dd9bb1",
+    "warnings": [],
+}
+ERROR_EXAMPLE = {
+    "error": "invalid_application",
+    "message": "the application has 1 problem",
+    "detail": [{"field": FIELDS[0].name, "rule": "required", "message": f"{FIELDS[0].kind.label} is required"}],
+}
+
+# The page that BentoML serves at "/" without its tracker and its banner
+PAGE = """<!DOCTYPE html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<title>Riskline</title>
+<link rel="stylesheet" href="./static_content/swagger-ui.css">
+</head>
+<body>
+<div id="swagger-ui"></div>
+<script src="./static_content/swagger-ui-bundle.js"></script>
+<script src="./static_content/swagger-ui-standalone-preset.js"></script>
+<script src="./static_content/swagger-initializer.js"></script>
+</body>
+</html>
+"""
+
+
+def document() -> dict[str, Any]:
+    """The document as plain data, ready for JSON."""
+    models: list[tuple[str, Any, Any]] = [
+        ("Application", "validation", TypeAdapter(Application)),
+        ("Batch", "validation", TypeAdapter(Batch)),
+        ("Score", "serialization", TypeAdapter(Score)),
+        ("Results", "serialization", TypeAdapter(Results)),
+        ("ErrorAnswer", "serialization", TypeAdapter(ErrorAnswer)),
+    ]
+    _, definitions = TypeAdapter.json_schemas(models, ref_template="#/components/schemas/{model}")
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "Riskline",
+            "version": VERSION,
+            "description": "Scores applications into low, medium or high risk, with the probability behind it.",
+        },
+        "servers": [{"url": "."}],
+        "paths": {
+            "/predict": _scoring(
+                "Score one application", "Application", EXAMPLE, "Score", SCORE_EXAMPLE, (400, 413, 415, 422, 500, 504)
+            ),
+            "/predict_batch": _scoring(
+                "Score many applications: each gets its score or its own error, in order",
+                "Batch",
+                {"applications": [EXAMPLE, {}]},
+                "Results",
+                {"results": [SCORE_EXAMPLE, ERROR_EXAMPLE]},
+                (400, 413, 415, 422, 500, 504),
+            ),
+            "/livez": _probe("200 while the process answers at all"),
+            "/readyz": _probe("200 once the model has scored its golden rows right"),
+            "/metrics": _probe("Prometheus metrics, summed over all workers"),
+        },
+        "components": {"schemas": definitions["$defs"]},
+    }
+
+
+def _scoring(
+    summary: str,
+    body: str,
+    body_example: Any,
+    answer: str,
+    answer_example: Any,
+    errors: tuple[int, ...],
+) -> dict[str, Any]:
+    responses = {"200": {"description": "Scored", "content": _json(answer, answer_example)}}
+    for status in errors:
+        responses[str(status)] = {"description": HTTPStatus(status).phrase, "content": _json("ErrorAnswer")}
+    content = {"required": True, "content": _json(body, body_example)}
+    return {"post": {"summary": summary, "requestBody": content, "responses": responses}}
+
+
+def _probe(summary: str) -> dict[str, Any]:
+    response = {"description": summary, "content": {"text/plain": {"schema": {"type": "string"}}}}
+    return {"get": {"summary": summary, "responses": {"200": response}}}
+
+
+def _json(schema: str, example: Any = None) -> dict[str, Any]:
+    content: dict[str, Any] = {"schema": {"$ref": f"#/components/schemas/{schema}"}}
+    if example is not None:
+        content["example"] = example
+    return {JSON: content}

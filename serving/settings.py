@@ -1,0 +1,69 @@
+"""What an operator can set: read once from `RISKLINE_*`, frozen, refused with key and rule where wrong."""
+
+import difflib
+import os
+from collections.abc import Mapping
+from functools import cache
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from preprocessing.errors import RisklineError
+
+PREFIX = "RISKLINE_"
+
+
+class SettingsError(RisklineError):
+    code = "bad_settings"
+
+
+class Settings(BaseModel):
+    """Each description says why one would change the setting; README's table is compared with it."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+    model: str = Field(
+        "",
+        description="A folder, a model.tar.gz or a tag of the BentoML model store, to serve another model than the "
+        "newest in the store. A model mounted at /opt/ml/model goes before it.",
+    )
+    workers: int = Field(
+        0, ge=0, le=256, description="Worker processes; 0 means one for each core that the machine or container grants."
+    )
+    max_rows: int = Field(
+        10_000,
+        ge=1,
+        description="Most applications in one batch: lower it to bound how long one caller can hold a worker.",
+    )
+    max_body_mb: float = Field(
+        16, gt=0, description="Largest request body in MiB: raise it together with RISKLINE_MAX_ROWS."
+    )
+    timeout_s: float = Field(
+        60, gt=0, description="Seconds after which a request that is still not answered gets a 504."
+    )
+
+    @property
+    def max_body_bytes(self) -> int:
+        return int(self.max_body_mb * 2**20)
+
+
+def read_settings(environment: Mapping[str, str]) -> Settings:
+    """The settings in `environment`; SettingsError naming the key for a wrong value or a key that does not exist."""
+    known = {PREFIX + name.upper(): name for name in Settings.model_fields}
+    given = {key: value for key, value in environment.items() if key.startswith(PREFIX)}
+    for key in given:
+        if key not in known:
+            close = difflib.get_close_matches(key, known, n=1)
+            hint = f"did you mean {close[0]}?" if close else "the README lists the settings"
+            raise SettingsError(f"{key} is not a setting; {hint}")
+    try:
+        return Settings.model_validate({known[key]: value for key, value in given.items()})
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = PREFIX + str(first["loc"][0]).upper()
+        raise SettingsError(f"{key}={given[key]!r} does not fit: {first['msg']}") from None
+
+
+@cache
+def settings() -> Settings:
+    """This process's settings, read at the first call."""
+    return read_settings(os.environ)
