@@ -254,7 +254,7 @@ def _check_golden(artifact: Artifact, origin: str) -> None:
     if not applications:
         raise ArtifactError(f"{origin} has no golden rows to prove itself with; {RETRAIN}")
     for row, probability in zip(artifact.golden, artifact.score(encode(applications)), strict=True):
-        if not abs(probability - row.probability) <= GOLDEN_TOLERANCE:
+        if not abs(probability - row.probability) <= GOLDEN_TOLERANCE or artifact.policy.tier(probability) != row.tier:
             raise ArtifactError(f"{origin} does not score its golden rows as it did when trained; {RETRAIN}")
 
 

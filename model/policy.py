@@ -17,6 +17,7 @@ Tier = Literal["low", "medium", "high"]
 TIERS: tuple[Tier, ...] = ("low", "medium", "high")
 # Default targets, as multiples of the bad rate of all applicants: they suit any table.
 LOW_TARGET, HIGH_TARGET = 0.2, 2.25
+SMALLEST_GROUP = 30  # a handful of applicants without a bad one proves no bad rate
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,11 +65,13 @@ def choose(
     overall = float(bad.mean())
     low_target = low_bad_rate if low_bad_rate is not None else overall * LOW_TARGET
     high_target = high_bad_rate if high_bad_rate is not None else min(overall * HIGH_TARGET, (1 + overall) / 2)
+    if not 0 < low_target < high_target < 1:
+        raise PolicyError(
+            f"target bad rates must satisfy 0 < low < high < 1, not {low_target:.3f} and {high_target:.3f}"
+        )
     candidates = np.unique(np.round(probabilities, 6))
-    below = [bad[probabilities < threshold] for threshold in candidates]
-    above = [bad[probabilities >= threshold] for threshold in candidates]
-    low = [t for t, group in zip(candidates, below, strict=True) if group.size and group.mean() <= low_target]
-    high = [t for t, group in zip(candidates, above, strict=True) if group.size and group.mean() >= high_target]
+    low = [t for t in candidates if _rate(bad[probabilities < t], otherwise=1.0) <= low_target]
+    high = [t for t in candidates if _rate(bad[probabilities >= t], otherwise=0.0) >= high_target]
     if not low or not high:
         target, word = (low_target, "at most") if not low else (high_target, "at least")
         raise PolicyError(
@@ -78,3 +81,8 @@ def choose(
     # where the two groups overlap, both meet their targets without the overlap, which becomes medium
     low_below, high_from = sorted([float(max(low)), float(min(high))])
     return Policy(low_below, high_from, low_target, high_target)
+
+
+def _rate(group: npt.NDArray[np.bool_], otherwise: float) -> float:
+    """The group's bad rate; `otherwise` for a group too small to have one."""
+    return float(group.mean()) if group.size >= SMALLEST_GROUP else otherwise

@@ -140,8 +140,7 @@ class _Pairs(list[tuple[str, Any]]):
 
 
 def _pairs(body: bytes) -> Any:
-    # only the keys matter; numbers stay text, since Python refuses integers of more than 4,300 digits
-    return json.loads(body, object_pairs_hook=_Pairs, parse_int=str, parse_float=str, parse_constant=str)
+    return json.loads(body, object_pairs_hook=_Pairs)
 
 
 def _duplicate_keys(element: object) -> list[Problem]:

@@ -1,0 +1,76 @@
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from model.errors import PolicyError
+from model.policy import Policy, choose
+
+POLICY = Policy(low_below=0.2, high_from=0.5, low_bad_rate=0.05, high_bad_rate=0.6)
+
+
+@pytest.mark.parametrize(
+    ("probability", "tier"),
+    [(0.0, "low"), (0.199999, "low"), (0.2, "medium"), (0.499999, "medium"), (0.5, "high"), (1.0, "high")],
+)
+def test_a_threshold_belongs_to_the_riskier_tier(probability: float, tier: str) -> None:
+    assert POLICY.tier(probability) == tier
+
+
+def test_a_policy_survives_the_way_through_json() -> None:
+    assert Policy.from_json(POLICY.to_json()) == POLICY
+
+
+@pytest.mark.parametrize("thresholds", [(0.6, 0.5), (0.0, 0.5), (0.2, 1.0), (float("nan"), 0.5), (-0.1, 2)])
+def test_crossing_or_impossible_thresholds_are_refused(thresholds: tuple[float, float]) -> None:
+    with pytest.raises(PolicyError, match="low_below <= high_from"):
+        Policy(*thresholds, low_bad_rate=0.05, high_bad_rate=0.6)
+
+
+@pytest.mark.parametrize("data", [{}, {**POLICY.to_json(), "more": 1}, {**POLICY.to_json(), "high_from": "much"}])
+def test_a_policy_file_that_does_not_fit_is_refused(data: dict[str, object]) -> None:
+    with pytest.raises(PolicyError, match=r"policy\.json does not fit"):
+        Policy.from_json(data)
+
+
+def applicants(rows: int = 20_000) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.bool_]]:
+    random = np.random.default_rng(5)
+    probability = random.beta(1, 3, rows)
+    return probability, random.random(rows) < probability
+
+
+def test_the_chosen_groups_meet_their_targets_and_could_not_be_larger() -> None:
+    probability, bad = applicants()
+    policy = choose(probability, bad, low_bad_rate=0.08, high_bad_rate=0.6)
+    low, high = bad[probability < policy.low_below], bad[probability >= policy.high_from]
+    assert low.mean() <= 0.08
+    assert high.mean() >= 0.6
+    assert bad[probability < policy.low_below + 0.01].mean() > 0.08
+    assert bad[probability >= policy.high_from - 0.01].mean() < 0.6
+
+
+def test_groups_that_would_overlap_leave_the_overlap_to_medium() -> None:
+    probability, bad = applicants()
+    policy = choose(probability, bad, low_bad_rate=0.22, high_bad_rate=0.3)
+    assert policy.low_below < policy.high_from
+    assert bad[probability < policy.low_below].mean() <= 0.22
+    assert bad[probability >= policy.high_from].mean() >= 0.3
+
+
+def test_targets_that_no_group_meets_are_refused_with_the_option_to_change() -> None:
+    _, bad = applicants()
+    with pytest.raises(PolicyError, match="--low-bad-rate or --high-bad-rate"):
+        choose(np.full(bad.size, 0.3), bad, low_bad_rate=0.1, high_bad_rate=0.9)
+
+
+@pytest.mark.parametrize(("low", "high"), [(0.0, 0.5), (0.5, 0.4), (0.1, 1.5)])
+def test_targets_that_contradict_each_other_are_refused(low: float, high: float) -> None:
+    with pytest.raises(PolicyError, match="0 < low < high < 1"):
+        choose(*applicants(), low_bad_rate=low, high_bad_rate=high)
+
+
+def test_a_handful_of_applicants_without_a_bad_one_is_no_group() -> None:
+    probability = np.concatenate([np.full(10, 0.01), np.full(990, 0.4)])
+    bad = np.arange(1000) % 3 == 0
+    bad[:10] = False
+    with pytest.raises(PolicyError, match="no group"):
+        choose(probability, bad, low_bad_rate=0.1, high_bad_rate=0.34)

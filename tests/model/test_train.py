@@ -1,0 +1,103 @@
+import json
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from model.artifact import MANIFEST, Artifact, Golden
+from model.data import Labelled
+from model.train import Options, train
+from preprocessing.encode import COLUMN, MODEL_FIELDS
+from preprocessing.fields import Category
+
+
+def test_the_same_input_gives_the_same_bytes(labelled: Labelled, files: Mapping[str, bytes]) -> None:
+    assert train(labelled, Options(cv_seeds=0), step=lambda _: None) == files
+
+
+def test_another_seed_gives_another_model(labelled: Labelled, files: Mapping[str, bytes]) -> None:
+    assert train(labelled, Options(seed=8, cv_seeds=0), step=lambda _: None) != files
+
+
+def test_the_tiers_of_the_test_split_are_worth_telling_apart(artifact: Artifact) -> None:
+    tiers = artifact.manifest.metrics["test"]["tiers"]
+    assert all(held["share"] >= 0.15 for held in tiers.values())
+    assert tiers["medium"]["bad_rate"] >= 2 * tiers["low"]["bad_rate"]
+    assert tiers["high"]["bad_rate"] >= 2 * tiers["medium"]["bad_rate"]
+
+
+def test_probabilities_mean_what_they_say(artifact: Artifact) -> None:
+    assert artifact.manifest.metrics["test"]["calibration_error"] <= 0.03
+
+
+@pytest.mark.slow
+def test_five_folds_and_three_seeds_reach_the_auc_that_the_readme_claims(labelled: Labelled) -> None:
+    files = train(labelled, Options(), step=lambda _: None)
+    result = json.loads(files[MANIFEST])["metrics"]["cross_validation"]
+    assert len(result["auc_by_seed"]) == 3
+    assert result["auc"] >= 0.845
+
+
+@pytest.mark.parametrize("field", [field for field in MODEL_FIELDS if field.kind.risk], ids=lambda field: field.name)
+def test_risk_moves_only_in_the_direction_that_the_domain_demands(
+    labelled: Labelled, artifact: Artifact, field: object
+) -> None:
+    assert hasattr(field, "name")
+    assert hasattr(field, "kind")
+    matrix, column = labelled.matrix()[:300], COLUMN[field.name]
+    values = np.unique(labelled.matrix()[:, column])
+    if isinstance(field.kind, Category):
+        values = np.arange(len(field.kind.values), dtype=np.float32)
+    previous = None
+    for value in values[~np.isnan(values)][:: max(1, len(values) // 40)]:
+        matrix[:, column] = value
+        probability = artifact.graph.probability(matrix)
+        if previous is not None:
+            assert (field.kind.risk * (probability - previous) >= 0).all(), f"{field.name} at {value}"
+        previous = probability
+
+
+def test_golden_rows_are_nobodys_application(labelled: Labelled, artifact: Artifact) -> None:
+    people = {
+        tuple(None if value != value else value for value in row)
+        for row in zip(*(column.tolist() for column in labelled.columns.values()), strict=True)
+    }
+
+    def as_row(golden: Golden) -> tuple[object, ...]:
+        return tuple(golden.application.get(name) for name in labelled.columns)
+
+    assert len(artifact.golden) == 32
+    assert people.isdisjoint(as_row(golden) for golden in artifact.golden)
+
+
+def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "model.train", *arguments], capture_output=True, text=True, timeout=300
+    )
+
+
+@pytest.mark.slow
+def test_the_command_writes_a_folder_and_shows_what_it_made(tmp_path: Path) -> None:
+    done = run("--cv-seeds", "1", "--out", str(tmp_path / "model"))
+    assert done.returncode == 0, done.stderr
+    assert sorted(path.name for path in (tmp_path / "model").iterdir()) == [
+        "golden.json", "manifest.json", "model.onnx", "policy.json",
+    ]  # fmt: skip
+    for shown in ("rows 1023, 2930: repeats", "parity checked on 120,000 rows", "medium", "5-fold auc 0.8"):
+        assert shown in done.stdout
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "arguments",
+    [["--label", "verdict"], ["--high-bad-rate", "1.5"], ["--data", "none.csv"]],
+)
+def test_a_run_that_fails_says_why_in_one_line_and_leaves_nothing(tmp_path: Path, arguments: list[str]) -> None:
+    done = run(*arguments, "--cv-seeds", "0", "--out", str(tmp_path / "model"))
+    assert done.returncode == 1
+    assert done.stderr.startswith("riskline: ")
+    assert done.stderr.count("\n") == 1
+    assert list(tmp_path.iterdir()) == []
