@@ -49,5 +49,5 @@ clean: ## Remove the environment and everything built
 # Each environment contains the one before: serving ⊂ training ⊂ development.
 $(VENV)/%: requirements/%.txt
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/$*.txt
+	$(BIN)/pip install -qq --disable-pip-version-check --require-hashes -r requirements/$*.txt
 	@touch $@

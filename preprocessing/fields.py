@@ -103,6 +103,8 @@ class Field:
             "name": self.name,
             "kind": type(kind).__name__.lower(),
             "required": self.required,
+            "protected": kind.protected,
+            "whole": isinstance(kind, Number) and kind.whole,
             "values": list(kind.values) if isinstance(kind, Category) else None,
             "range": [kind.low, kind.high] if isinstance(kind, Number) else None,
             "unit": kind.unit if isinstance(kind, Number) else None,

@@ -93,6 +93,10 @@ def error_answer(error: ErrorAnswer) -> Answer:
     return Answer(STATUS[error.error], to_json(error))
 
 
+def not_json() -> UnsupportedMediaType:
+    return UnsupportedMediaType(f"the Content-Type must be {JSON} in UTF-8")
+
+
 def _require_json(content_type: str | None) -> None:
     """No Content-Type is taken for JSON; so is any case and `charset=utf-8`, as RFC 9110 has it."""
     if content_type is None:
@@ -100,4 +104,4 @@ def _require_json(content_type: str | None) -> None:
     media_type, _, parameters = content_type.lower().partition(";")
     charset = parameters.strip().removeprefix("charset=").strip('"')
     if media_type.strip() != JSON or charset not in ("", "utf-8", "utf8"):
-        raise UnsupportedMediaType(f"the Content-Type must be {JSON} in UTF-8")
+        raise not_json()

@@ -10,14 +10,16 @@ import bentoml
 from _bentoml_impl.serde import Serde
 from _bentoml_sdk.io_models import IODescriptor, IOMixin, IORootModel
 from starlette.applications import Starlette
+from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from preprocessing.schema import Application
 from serving import openapi
-from serving.api import JSON, Answer, Batch, Results, error_answer
+from serving.api import JSON, Answer, Batch, Results, error_answer, not_json
 from serving.errors import CODE_OF_STATUS, ErrorAnswer
 from serving.scorer import Score
 from serving.settings import settings
@@ -88,11 +90,24 @@ class RisklineService(bentoml.Service[Any]):
         app = cast(Starlette, super().to_asgi(is_main))
         app.add_exception_handler(HTTPException, _http_error)
         app.router.routes.insert(0, Route("/", _page))
+        app.add_middleware(PickleRefused)
         return app
 
     @property
     def openapi_spec(self) -> OpenAPI:
         return OpenAPI()
+
+
+class PickleRefused:
+    """Answers BentoML's pickle media type as any other that we do not take, before BentoML words it its own way."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and "pickle" in Headers(scope=scope).get("content-type", "").lower():
+            return await to_response(error_answer(ErrorAnswer.of(not_json())))(scope, receive, send)
+        return await self._app(scope, receive, send)
 
 
 def to_response(answer: Answer) -> Response:

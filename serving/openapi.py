@@ -8,8 +8,11 @@ from http import HTTPStatus
 from typing import Any
 
 from pydantic import TypeAdapter
+from pydantic_core import to_json, to_jsonable_python
 
+from preprocessing.decode import decode_application
 from preprocessing.encode import FIELDS
+from preprocessing.errors import InvalidApplication
 from preprocessing.schema import Application
 from serving import VERSION
 from serving.api import JSON, Batch, Results
@@ -17,6 +20,7 @@ from serving.errors import ErrorAnswer
 from serving.scorer import Score
 
 EXAMPLE = {field.name: field.kind.example for field in FIELDS}
+REFUSED_EXAMPLE = {**EXAMPLE, "unheard_of": 1}
 SCORE_EXAMPLE = {
     "probability": 0.142916,
     "tier": "medium",
@@ -24,11 +28,6 @@ SCORE_EXAMPLE = {
     "policy_version": "ba9876543210",
     "decision_id": "01a209b3-117e-7530-8ca4-a96cd0dd9bb1",
     "warnings": [],
-}
-ERROR_EXAMPLE = {
-    "error": "invalid_application",
-    "message": "the application has 1 problem",
-    "detail": [{"field": FIELDS[0].name, "rule": "required", "message": f"{FIELDS[0].kind.label} is required"}],
 }
 
 # The page that BentoML serves at "/" without its tracker and its banner
@@ -74,9 +73,9 @@ def document() -> dict[str, Any]:
             "/predict_batch": _scoring(
                 "Score many applications: each gets its score or its own error, in order",
                 "Batch",
-                {"applications": [EXAMPLE, {}]},
+                {"applications": [EXAMPLE, REFUSED_EXAMPLE]},
                 "Results",
-                {"results": [SCORE_EXAMPLE, ERROR_EXAMPLE]},
+                {"results": [SCORE_EXAMPLE, _error_example()]},
                 (400, 413, 415, 422, 500, 504),
             ),
             "/livez": _probe("200 while the process answers at all"),
@@ -85,6 +84,12 @@ def document() -> dict[str, Any]:
         },
         "components": {"schemas": definitions["$defs"]},
     }
+
+
+def _error_example() -> Any:
+    [refused] = decode_application(to_json(REFUSED_EXAMPLE))
+    assert isinstance(refused, InvalidApplication), "no schema knows this field"
+    return to_jsonable_python(ErrorAnswer.of(refused))
 
 
 def _scoring(

@@ -35,7 +35,7 @@ class Settings(BaseModel):
         description="Most applications in one batch: lower it to bound how long one caller can hold a worker.",
     )
     max_body_mb: float = Field(
-        16, gt=0, description="Largest request body in MiB: raise it together with RISKLINE_MAX_ROWS."
+        16, gt=0, le=4096, description="Largest request body in MiB: raise it together with RISKLINE_MAX_ROWS."
     )
     timeout_s: float = Field(
         60, gt=0, description="Seconds after which a request that is still not answered gets a 504."
@@ -52,7 +52,7 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
     given = {key: value for key, value in environment.items() if key.startswith(PREFIX)}
     for key in given:
         if key not in known:
-            close = difflib.get_close_matches(key, known, n=1)
+            close = difflib.get_close_matches(key, known, n=1, cutoff=0.75)
             hint = f"did you mean {close[0]}?" if close else "the README lists the settings"
             raise SettingsError(f"{key} is not a setting; {hint}")
     try:

@@ -14,7 +14,9 @@ def valid_value(field: Field) -> st.SearchStrategy[Any]:
         return st.sampled_from(list(kind.values))
     bounds = st.sampled_from([kind.low, kind.high])
     if kind.whole:
-        return bounds | st.integers(int(kind.low), int(kind.high)) | st.integers(int(kind.low), int(kind.high)).map(float)
+        return (
+            bounds | st.integers(int(kind.low), int(kind.high)) | st.integers(int(kind.low), int(kind.high)).map(float)
+        )
     return bounds | st.floats(kind.low, kind.high, allow_nan=False)
 
 
@@ -41,7 +43,9 @@ valid_applications = _application({field.name: valid_value(field) for field in F
 # any mixture of right and wrong values, as a JSON object that names only known fields
 doubtful_applications = st.fixed_dictionaries(
     {},
-    optional={field.name: valid_value(field) | valid_value(field) | invalid_value(field) | st.none() for field in FIELDS},
+    optional={
+        field.name: valid_value(field) | valid_value(field) | invalid_value(field) | st.none() for field in FIELDS
+    },
 )
 
 # what a caller may send as one element of a batch

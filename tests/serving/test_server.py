@@ -1,0 +1,246 @@
+"""The service as its users meet it: a real server process with two workers over a real socket."""
+
+import json
+import os
+import signal
+import subprocess
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import bentoml
+import httpx
+import psutil
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from loadtest.server import Server, ServerNotReadyError, running_server
+from model.artifact import GRAPH, Artifact
+from preprocessing.encode import encode
+from preprocessing.schema import Application
+from tests.generated import CATEGORY, EXAMPLE, NUMBER
+
+pytestmark = pytest.mark.slow
+
+JSON = {"content-type": "application/json"}
+
+
+@pytest.fixture
+def http(server: Server) -> Iterator[httpx.Client]:
+    with httpx.Client(base_url=server.url, timeout=30) as client:
+        yield client
+
+
+def samples(url: str, name: str) -> dict[tuple[str, ...], float]:
+    """A metric's samples by their labels' values, from a fresh scrape."""
+    text = httpx.get(f"{url}/metrics").text
+    return {
+        tuple(sample.labels.values()): sample.value
+        for family in text_string_to_metric_families(text)
+        for sample in family.samples
+        if sample.name == name
+    }
+
+
+def eventually(true: Callable[[], bool], within_s: float = 20) -> None:
+    deadline = time.monotonic() + within_s
+    while not true():
+        assert time.monotonic() < deadline, "not within the deadline"
+        time.sleep(0.05)
+
+
+def test_one_application_is_scored_as_the_artefact_scores_it(http: httpx.Client, artifact: Artifact) -> None:
+    answer = http.post("/predict", json=EXAMPLE)
+    assert answer.status_code == 200
+    assert answer.headers["content-type"] == "application/json"
+    assert answer.json()["probability"] == artifact.score(encode([Application.model_validate(EXAMPLE)]))[0]
+    assert answer.json()["model_version"] == artifact.model_version
+
+
+def test_a_bad_row_in_a_batch_does_not_lose_the_others(http: httpx.Client) -> None:
+    answer = http.post("/predict_batch", json={"applications": [EXAMPLE, {**EXAMPLE, "age": 7}, EXAMPLE]})
+    first, refused, last = answer.json()["results"]
+    assert first["tier"] == last["tier"]
+    assert [problem["field"] for problem in refused["detail"]] == ["age"]
+
+
+@pytest.mark.parametrize(
+    ("content", "headers", "status"),
+    [
+        (b"", JSON, 400),
+        (b"{", JSON, 400),
+        (b"[" * 10_000, JSON, 400),
+        (json.dumps(EXAMPLE).encode("utf-16"), JSON, 400),
+        (json.dumps({**EXAMPLE, NUMBER.name: float("nan")}).encode(), JSON, 422),
+        (json.dumps({**EXAMPLE, CATEGORY.name: "x" * 10_000_000}).encode(), JSON, 422),
+        (b" " * (17 * 2**20), JSON, 413),
+        (json.dumps(EXAMPLE).encode(), {"content-type": "application/x-www-form-urlencoded"}, 415),
+        (json.dumps(EXAMPLE).encode(), {"content-type": "multipart/form-data; boundary=x"}, 415),
+        (b"cos\nsystem\n(S'true'\ntR.", {"content-type": "application/vnd.bentoml+pickle"}, 415),
+    ],
+)
+def test_bad_input_gets_a_status_and_our_error_form(
+    http: httpx.Client, content: bytes, headers: dict[str, str], status: int
+) -> None:
+    for path in ("/predict", "/predict_batch"):
+        answer = http.post(path, content=content, headers=headers)
+        if path == "/predict":
+            assert answer.status_code == status
+        assert answer.status_code in (400, 413, 415, 422)
+        assert set(answer.json()) == {"error", "message", "detail"}
+    assert http.post("/predict", json=EXAMPLE).status_code == 200
+
+
+def test_a_refused_value_is_in_neither_answer_nor_log(http: httpx.Client, server: Server) -> None:
+    secret = "1234567.875"
+    for path, body in (
+        ("/predict", f'{{"{NUMBER.name}": {secret}}}'),
+        ("/predict_batch", f'{{"applications": "{secret}"}}'),
+    ):
+        answer = http.post(path, content=body, headers=JSON)
+        assert answer.status_code == 422
+        assert secret not in answer.text
+    assert secret not in server.log.read_text()
+
+
+@pytest.mark.parametrize(("method", "path", "status"), [("GET", "/predict", 405), ("POST", "/nothing/here", 404)])
+def test_unknown_paths_and_methods_are_answered_in_our_form(
+    http: httpx.Client, method: str, path: str, status: int
+) -> None:
+    answer = http.request(method, path)
+    assert answer.status_code == status
+    assert set(answer.json()) == {"error", "message", "detail"}
+
+
+def test_probes_answer(http: httpx.Client) -> None:
+    assert [http.get(path).status_code for path in ("/livez", "/readyz")] == [200, 200]
+
+
+def test_metrics_add_up_over_both_workers(server: Server) -> None:
+    workers = {process.pid for process in psutil.Process(server.pid).children()}
+    assert len(workers) == 2
+    before = sum(samples(server.url, "riskline_scores_total").values())
+    asked = 0
+    # new connections until both workers have answered, as their cpu times show
+    times = {pid: sum(psutil.Process(pid).cpu_times()[:2]) for pid in workers}
+
+    def ask() -> bool:
+        nonlocal asked
+        for _ in range(50):
+            assert httpx.post(f"{server.url}/predict", json=EXAMPLE).status_code == 200
+            asked += 1
+        return all(sum(psutil.Process(pid).cpu_times()[:2]) > times[pid] + 0.02 for pid in workers)
+
+    eventually(ask)
+    # each scrape is answered by either worker, and both know all
+    for _ in range(6):
+        assert sum(samples(server.url, "riskline_scores_total").values()) - before == asked
+    assert list(samples(server.url, "riskline_model_info").values()) == [1.0]
+
+
+def test_the_page_has_every_field_with_words_and_example_and_loads_nothing_from_outside(http: httpx.Client) -> None:
+    page = http.get("/").text
+    assert "http" not in page
+    for asset in (
+        "swagger-ui.css",
+        "swagger-ui-bundle.js",
+        "swagger-ui-standalone-preset.js",
+        "swagger-initializer.js",
+    ):
+        assert asset in page
+        assert http.get(f"/static_content/{asset}").status_code == 200
+    document = http.get("/docs.json").json()
+    application = document["components"]["schemas"]["Application"]
+    assert list(application["properties"]) == list(EXAMPLE)
+    assert all(field["description"] and field["title"] for field in application["properties"].values())
+    for path in ("/predict", "/predict_batch"):
+        operation = document["paths"][path]["post"]
+        answer = http.post(path, json=operation["requestBody"]["content"]["application/json"]["example"])
+        expected = operation["responses"]["200"]["content"]["application/json"]["example"]
+        assert shape(answer.json()) == shape(expected), "the documented example is what really comes"
+        assert str(http.post(path, content=b"").status_code) in operation["responses"]
+
+
+def shape(answer: Any) -> Any:
+    if isinstance(answer, dict):
+        return {key: shape(value) for key, value in answer.items()}
+    return [shape(value) for value in answer] if isinstance(answer, list) else type(answer)
+
+
+@pytest.mark.filterwarnings("ignore::pydantic.PydanticDeprecatedSince211")  # the client's own
+def test_bentomls_own_client_works(server: Server) -> None:
+    with bentoml.SyncHTTPClient(server.url) as client:
+        assert client.predict(EXAMPLE)["tier"] in ("low", "medium", "high")
+        scored, refused = client.predict_batch(applications=[EXAMPLE, {**EXAMPLE, "age": 7}])["results"]
+        assert scored["tier"] in ("low", "medium", "high")
+        assert refused["detail"][0]["field"] == "age"
+
+
+def test_a_killed_worker_is_replaced_and_nothing_is_lost_from_the_metrics(model_folder: Path) -> None:
+    with running_server({"RISKLINE_MODEL": str(model_folder), "RISKLINE_WORKERS": "1"}) as server:
+        supervisor = psutil.Process(server.pid)
+        for _ in range(3):
+            assert httpx.post(f"{server.url}/predict", json=EXAMPLE).status_code == 200
+        [worker] = supervisor.children()
+        worker.send_signal(signal.SIGKILL)
+
+        def replaced() -> bool:
+            try:
+                return httpx.post(f"{server.url}/predict", json=EXAMPLE, timeout=2).status_code == 200
+            except httpx.TransportError:
+                return False
+
+        eventually(replaced, within_s=30)
+        assert [process.pid for process in supervisor.children()] != [worker.pid]
+        assert sum(samples(server.url, "riskline_scores_total").values()) >= 4
+
+
+def test_sigterm_answers_what_is_under_way_and_ends(model_folder: Path) -> None:
+    with running_server({"RISKLINE_MODEL": str(model_folder), "RISKLINE_WORKERS": "1"}) as server:
+        os.kill(server.pid, signal.SIGTERM)
+        eventually(lambda: not psutil.pid_exists(server.pid) or psutil.Process(server.pid).status() == "zombie")
+
+
+def last_line(error: pytest.ExceptionInfo[ServerNotReadyError]) -> str:
+    return str(error.value).strip().splitlines()[-1]
+
+
+@pytest.mark.parametrize(
+    ("environment", "expected"),
+    [
+        ({"RISKLINE_MODEL": "/no/such/model"}, "riskline: there is no model at /no/such/model; set RISKLINE_MODEL to"),
+        ({"RISKLINE_WORKERS": "many"}, "riskline: RISKLINE_WORKERS='many' does not fit"),
+        ({"RISKLINE_MODLE": "x"}, "riskline: RISKLINE_MODLE is not a setting; did you mean RISKLINE_MODEL?"),
+    ],
+)
+def test_a_wrong_setting_ends_start_up_in_one_line(environment: dict[str, str], expected: str) -> None:
+    with pytest.raises(ServerNotReadyError) as caught, running_server(environment):
+        pass
+    assert last_line(caught).startswith(expected)
+    assert "Traceback" not in str(caught.value)
+
+
+def test_a_damaged_model_ends_start_up_in_one_line(model_folder: Path, tmp_path: Path) -> None:
+    subprocess.run(["cp", "-r", str(model_folder), str(tmp_path / "model")], check=True)
+    with (tmp_path / "model" / GRAPH).open("ab") as graph:
+        graph.write(b" ")
+    with pytest.raises(ServerNotReadyError) as caught, running_server({"RISKLINE_MODEL": str(tmp_path / "model")}):
+        pass
+    assert last_line(caught) == (
+        f"riskline: {tmp_path}/model: {GRAPH} is not what the manifest says (sha256); copy the model again"
+    )
+    assert "Traceback" not in str(caught.value)
+
+
+def test_a_store_without_a_model_says_how_to_get_one(tmp_path: Path) -> None:
+    with pytest.raises(ServerNotReadyError) as caught, running_server({"BENTOML_HOME": str(tmp_path)}):
+        pass
+    assert last_line(caught) == "riskline: the model store has no riskline:latest; train a model with `make train`"
+
+
+def test_labels_of_metrics_are_only_what_the_schema_and_the_rules_know(http: httpx.Client, server: Server) -> None:
+    http.post("/predict", json={**EXAMPLE, "made_up": 1})
+    refused = Counter(labels[0] for labels in samples(server.url, "riskline_refused_total"))
+    assert set(refused) <= {*EXAMPLE, "other", ""}

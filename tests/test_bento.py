@@ -1,0 +1,109 @@
+"""What `bentoml build` packs: enough to serve from anywhere, in an environment with the serving requirements alone."""
+
+import os
+import subprocess
+import sys
+import venv
+from collections.abc import Mapping
+from pathlib import Path
+
+import httpx
+import pytest
+import yaml
+
+from loadtest.server import HOST, running_server
+from model.artifact import Artifact, verify, write_archive
+from model.data import Labelled
+from model.train import Options, train
+from tests.generated import EXAMPLE
+
+pytestmark = pytest.mark.slow
+
+ROOT = Path(__file__).parent.parent
+
+
+def run(command: list[str], environment: Mapping[str, str], cwd: Path = ROOT) -> str:
+    done = subprocess.run(
+        command, cwd=cwd, env={**os.environ, **environment}, capture_output=True, text=True, timeout=600
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory, model_folder: Path) -> Path:
+    """A BentoML home with the tests' model and a Bento built from it."""
+    home = tmp_path_factory.mktemp("bentoml")
+    environment = {"BENTOML_HOME": str(home), "BENTOML_DO_NOT_TRACK": "true"}
+    save = (
+        "from pathlib import Path; from model.artifact import read_folder, save_to_store\n"
+        f"save_to_store(read_folder(Path({str(model_folder)!r})))"
+    )
+    run([sys.executable, "-c", save], environment)
+    run([sys.executable, "-m", "bentoml", "build"], environment)
+    return home
+
+
+@pytest.fixture(scope="module")
+def bento(home: Path) -> Path:
+    version = (home / "bentos/riskline/latest").read_text().strip()
+    return home / "bentos/riskline" / version
+
+
+@pytest.fixture(scope="module")
+def serving_python(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An interpreter that has what the Bento asks for and nothing else."""
+    folder = tmp_path_factory.mktemp("serving")
+    venv.create(folder, with_pip=True)
+    python = folder / "bin/python"
+    install = ["-m", "pip", "install", "-qq", "--require-hashes", "-r", "requirements/serving.txt"]
+    run([str(python), *install], {})
+    return python
+
+
+def test_only_what_serving_needs_gets_in(bento: Path) -> None:
+    packed = {str(path.relative_to(bento / "src")) for path in (bento / "src").rglob("*") if path.is_file()}
+    assert packed == {
+        "README.md", "bentofile.yaml", "service.py",
+        "model/__init__.py", "model/artifact.py", "model/errors.py", "model/graph.py", "model/policy.py",
+        "preprocessing/__init__.py", "preprocessing/decode.py", "preprocessing/encode.py", "preprocessing/errors.py",
+        "preprocessing/fields.py", "preprocessing/schema.py",
+        *(str(path.relative_to(ROOT)) for path in (ROOT / "serving").glob("*.py")),
+    }  # fmt: skip
+
+
+def test_its_requirements_are_the_locked_ones_with_their_hashes(bento: Path) -> None:
+    ours = (ROOT / "requirements/serving.txt").read_text()
+    packed = (bento / "env/python/requirements.txt").read_text()
+    pinned = {line.split()[0].rstrip(";") for line in packed.splitlines() if "==" in line}
+    assert pinned == {line.split()[0] for line in ours.splitlines() if "==" in line}
+    assert packed.count("--hash=sha256:") == ours.count("--hash=sha256:")
+    assert not {"xgboost", "scikit-learn", "pandas", "pyarrow", "scipy"} & {
+        line.split("==")[0] for line in packed.splitlines()
+    }
+
+
+def test_it_contains_the_model_that_was_newest(bento: Path, artifact: Artifact) -> None:
+    described = yaml.safe_load((bento / "bento.yaml").read_text())
+    assert [model["tag"] for model in described["models"]] == [f"riskline:{artifact.version}"]
+
+
+def test_it_serves_from_another_folder_with_the_serving_requirements_alone(
+    home: Path, tmp_path: Path, serving_python: Path, artifact: Artifact
+) -> None:
+    command = [str(serving_python), "-m", "bentoml", "serve", "riskline:latest", "--host", HOST, "--port"]
+    environment = {"BENTOML_HOME": str(home), "RISKLINE_WORKERS": "2"}
+    with running_server(environment, cwd=tmp_path, command=command) as server:
+        answer = httpx.post(f"{server.url}/predict", json=EXAMPLE)
+        assert answer.status_code == 200
+        assert answer.json()["model_version"] == artifact.model_version
+
+
+def test_a_configured_archive_goes_before_the_packed_model(home: Path, tmp_path: Path, labelled: Labelled) -> None:
+    other = train(labelled, Options(seed=8, cv_seeds=0), step=lambda _: None)
+    write_archive(other, tmp_path / "model.tar.gz")
+    command = [sys.executable, "-m", "bentoml", "serve", "riskline:latest", "--host", HOST, "--port"]
+    environment = {"BENTOML_HOME": str(home), "RISKLINE_MODEL": str(tmp_path / "model.tar.gz"), "RISKLINE_WORKERS": "1"}
+    with running_server(environment, cwd=tmp_path, command=command) as server:
+        answer = httpx.post(f"{server.url}/predict", json=EXAMPLE)
+        assert answer.json()["model_version"] == verify(other, "the other model").model_version

@@ -1,0 +1,30 @@
+"""The locked environments: each contains the one before, pinned by hash, without any index's address."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+
+
+def pins(name: str) -> set[str]:
+    text = (ROOT / f"requirements/{name}.txt").read_text()
+    return {line.split()[0] for line in text.splitlines() if re.match(r"[a-z0-9].*==", line)}
+
+
+def test_serving_is_within_training_and_training_within_development() -> None:
+    assert pins("serving")
+    assert pins("serving") < pins("training") < pins("development")
+
+
+@pytest.mark.parametrize("name", ["serving", "training", "development"])
+def test_every_pin_has_hashes_and_no_address_gets_in(name: str) -> None:
+    text = (ROOT / f"requirements/{name}.txt").read_text()
+    assert all("--hash=sha256:" in entry for entry in re.split(r"\n(?=[a-z0-9])", text))
+    assert "//" not in text
+
+
+def test_serving_stays_lean() -> None:
+    names = {pin.split("==")[0] for pin in pins("serving")}
+    assert names.isdisjoint({"xgboost", "xgboost-cpu", "scikit-learn", "scipy", "pandas", "onnx", "ndonnx"})

@@ -1,0 +1,64 @@
+"""Who may import whom: imports only point down the list of rooms."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+
+# room → what of the project it may import besides itself
+ALLOWED = {
+    "service.py": {"serving", "model", "preprocessing"},
+    "serving": {"model", "preprocessing"},
+    "model": {"preprocessing"},
+    "preprocessing": set(),
+    "loadtest": {"preprocessing", "model"},
+}
+ROOMS = {"service", "serving", "decisions", "model", "preprocessing", "loadtest", "tests"}
+# file → what only it (and the others named beside the library) may import
+ONLY = {
+    "xgboost": {"model/train.py", "model/export.py"},
+    "sklearn": {"model/train.py", "model/evaluate.py"},
+    "ndonnx": {"model/export.py"},
+    "onnx": {"model/export.py"},
+    "pyarrow": {"model/data.py"},
+    "onnxruntime": {"model/graph.py"},
+    "prometheus_client": {"serving/metrics.py"},
+    "pandas": set(),
+}
+
+
+def sources() -> list[Path]:
+    return [ROOT / "service.py"] + [path for room in ALLOWED for path in sorted((ROOT / room).rglob("*.py"))]
+
+
+def imported(path: Path) -> set[str]:
+    """The first names of every import in the file, inside functions too."""
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            names |= {alias.name.split(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names.add(node.module.split(".")[0])
+    return names
+
+
+@pytest.mark.parametrize("path", sources(), ids=lambda path: str(path.relative_to(ROOT)))
+def test_imports_point_down(path: Path) -> None:
+    name = path.relative_to(ROOT)
+    room = name.parts[0]
+    ours = imported(path) & ROOMS
+    assert ours <= ALLOWED[room] | {room}
+    for library, files in ONLY.items():
+        assert library not in imported(path) or str(name) in files, f"{name} imports {library}"
+
+
+def test_the_service_loads_no_training_library() -> None:
+    script = "import sys, service; print(*sorted({name.split('.')[0] for name in sys.modules}))"
+    done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True)
+    loaded = set(done.stdout.split())
+    assert {"bentoml", "onnxruntime", "numpy"} <= loaded
+    assert loaded.isdisjoint({"xgboost", "sklearn", "scipy", "pandas", "pyarrow", "onnx", "ndonnx"})
