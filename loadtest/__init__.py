@@ -1,0 +1,1 @@
+"""The load test: real applications against a real server, judged by thresholds."""
