@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 
 SECONDS = "LOADTEST_SECONDS"  # environment variable: the whole test's length
 DEFAULT_SECONDS = 40.0
+P99_FACTOR = "LOADTEST_P99_FACTOR"  # environment variable: how many times slower than usual a machine may be
 
 # Requests are named by their path; a refusal is expected to be as fast as a score and is counted apart
 ONE, BATCH, REFUSED = "/predict", "/predict_batch", "/predict (refused)"
@@ -59,14 +60,24 @@ THRESHOLDS = (
 
 def seconds(environment: Mapping[str, str]) -> float:
     """The test's length; ValueError naming the variable where it is no positive number."""
-    given = environment.get(SECONDS, "") or DEFAULT_SECONDS
+    return _positive(environment, SECONDS, DEFAULT_SECONDS)
+
+
+def allowed(environment: Mapping[str, str]) -> tuple[Threshold, ...]:
+    """The thresholds on this machine; ValueError naming the variable where its factor is no positive number."""
+    factor = _positive(environment, P99_FACTOR, 1.0)
+    return tuple(replace(threshold, p99_ms=threshold.p99_ms * factor) for threshold in THRESHOLDS)
+
+
+def _positive(environment: Mapping[str, str], key: str, default: float) -> float:
+    given = environment.get(key, "") or default
     try:
-        length = float(given)
+        value = float(given)
     except ValueError:
-        length = 0.0
-    if not 0 < length < float("inf"):
-        raise ValueError(f"{SECONDS}={given!r} is not a number of seconds above 0")
-    return length
+        value = 0.0
+    if not 0 < value < float("inf"):
+        raise ValueError(f"{key}={given!r} is not a number above 0")
+    return value
 
 
 def scaled(stages: Sequence[Stage], total: float) -> tuple[Stage, ...]:
