@@ -60,7 +60,9 @@ def test_every_make_target_in_the_documents_exists() -> None:
 
 
 def test_make_help_lists_every_target_with_a_sentence() -> None:
-    shown = subprocess.run(["make", "help"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    shown = subprocess.run(
+        ["make", "--no-print-directory", "help"], cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout
     targets = re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE)
     assert [line.split()[1] for line in shown.splitlines()] == targets
     assert all(len(line.split()) > 3 for line in shown.splitlines())
