@@ -4,26 +4,31 @@ bentoml serve                     # from this folder, with the newest model of t
 bentoml serve riskline:latest     # the Bento that `bentoml build` made, from anywhere
 """
 
+import asyncio
+import atexit
+import gc
+import os
+import shutil
 import sys
+import tempfile
 from pathlib import Path
 
 import bentoml
+from bentoml._internal.configuration.containers import BentoMLContainer
 from starlette.responses import Response
 
 from model.artifact import STORE_NAME, Artifact, open_artifact
 from preprocessing.errors import RisklineError
 from serving import metrics
-from serving.api import Api
+from serving.api import Api, Request
 from serving.contract import (
     ApplicationInput,
     BatchInput,
-    RawRequest,
     ResultsOutput,
     RisklineService,
     ScoreOutput,
     to_response,
 )
-from serving.scorer import Scorer
 from serving.settings import settings
 
 MOUNTED_MODEL = Path("/opt/ml/model")  # where SageMaker unpacks a model.tar.gz
@@ -32,6 +37,14 @@ try:
     SETTINGS = settings()
 except RisklineError as error:
     sys.exit(f"riskline: {error.message}")
+
+
+# BentoML keeps the workers' counts in one place for all servers of a user and empties it at each start: a second one
+# would take the counts of the first. Each server gets a place of its own; its workers find it in their environment.
+if "PROMETHEUS_MULTIPROC_DIR" not in os.environ:
+    os.environ["PROMETHEUS_MULTIPROC_DIR"] = tempfile.mkdtemp(prefix="riskline-metrics-")
+    atexit.register(shutil.rmtree, os.environ["PROMETHEUS_MULTIPROC_DIR"], ignore_errors=True)
+BentoMLContainer.prometheus_multiproc_dir.set(os.environ["PROMETHEUS_MULTIPROC_DIR"])
 
 
 def load_model() -> Artifact:
@@ -62,14 +75,25 @@ class Riskline:
     def __init__(self) -> None:
         artifact = load_model()  # verified: the golden rows have been scored right
         metrics.MODEL.labels(artifact.model_version, artifact.policy_version).set(1)
-        self.api = Api(Scorer(artifact), SETTINGS)
+        self.api = Api(artifact, SETTINGS)
+
+    @bentoml.on_startup
+    async def start(self) -> None:
+        self._housekeeping = asyncio.create_task(self.api.housekeeping())
+        gc.collect()
+        gc.freeze()  # what is there now stays: no collection needs to look at it again
+
+    @bentoml.on_shutdown
+    async def stop(self) -> None:
+        self._housekeeping.cancel()
+        self.api.close()
 
     @bentoml.api(input_spec=ApplicationInput, output_spec=ScoreOutput)
-    async def predict(self, request: RawRequest, /) -> Response:
+    async def predict(self, request: Request, /) -> Response:
         """Score one application: the body is the application."""
-        return to_response(self.api.predict(*request))
+        return to_response(await self.api.answer("/predict", request))
 
     @bentoml.api(input_spec=BatchInput, output_spec=ResultsOutput)
-    async def predict_batch(self, request: RawRequest, /) -> Response:
+    async def predict_batch(self, request: Request, /) -> Response:
         """Score many applications: each gets its score or its own error, in order."""
-        return to_response(self.api.predict_batch(*request))
+        return to_response(await self.api.answer("/predict_batch", request))

@@ -22,6 +22,7 @@ import psutil
 ROOT = Path(__file__).parent.parent
 HOST = "127.0.0.1"
 SERVE = (sys.executable, "-m", "bentoml", "serve", "service:Riskline", "--host", HOST, "--port")
+READY_PATH = "/readyz"
 READY_WITHIN_S = 60.0
 GONE_WITHIN_S = 30.0  # after SIGTERM: time to answer what is under way
 POLL_S = 0.05
@@ -50,11 +51,12 @@ def running_server(
     *,
     cwd: Path = ROOT,
     command: Sequence[str] = SERVE,
+    ready_path: str = READY_PATH,
     ready_within_s: float = READY_WITHIN_S,
 ) -> Iterator[Server]:
     """Runs `command`, with a free port of the loopback interface as its last argument, until the block ends.
 
-    `env` is set on top of this process's environment. The block starts when GET /readyz answers 200;
+    `env` is set on top of this process's environment. The block starts when GET `ready_path` answers 200;
     ServerNotReadyError if that does not happen in time. At its end the server gets SIGTERM; what
     is then left of it and of its workers gets SIGKILL.
     """
@@ -74,7 +76,7 @@ def running_server(
         server = Server(f"http://{HOST}:{port}", process.pid, log)
         workers: list[psutil.Process] = []
         try:
-            _await_ready(process, server, port, ready_within_s)
+            _await_ready(process, server, port, ready_path, ready_within_s)
             workers = _descendants(process)  # noted now: those of a server that dies can no longer be told
             yield server
         finally:
@@ -88,9 +90,9 @@ def _free_port() -> int:
         return port
 
 
-def _await_ready(process: subprocess.Popen[bytes], server: Server, port: int, within_s: float) -> None:
+def _await_ready(process: subprocess.Popen[bytes], server: Server, port: int, path: str, within_s: float) -> None:
     deadline = time.monotonic() + within_s
-    while not _is_ready(port):
+    while not _is_ready(port, path):
         if (code := process.poll()) is not None:
             raise ServerNotReadyError(f"the server ended with code {code} before it was ready\n{server.log_tail()}")
         if time.monotonic() > deadline:
@@ -98,10 +100,10 @@ def _await_ready(process: subprocess.Popen[bytes], server: Server, port: int, wi
         time.sleep(POLL_S)
 
 
-def _is_ready(port: int) -> bool:
+def _is_ready(port: int, path: str) -> bool:
     connection = http.client.HTTPConnection(HOST, port, timeout=1)
     try:
-        connection.request("GET", "/readyz")
+        connection.request("GET", path)
         return connection.getresponse().status == 200
     except (OSError, http.client.HTTPException):
         return False

@@ -23,7 +23,7 @@ import sys
 import tarfile
 import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
@@ -34,7 +34,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from model.errors import ArtifactError, PolicyError
 from model.graph import Graph
-from model.policy import Policy, Tier
+from model.policy import DIGITS, Policy, Tier
 from preprocessing.encode import FIELDS, MODEL_FIELDS, Matrix, encode
 from preprocessing.schema import Application
 
@@ -99,9 +99,14 @@ class Artifact:
         """(2, fields) float32: the lowest and highest code that training saw in each column of the matrix."""
         return np.array([self.manifest.ranges[field.name] for field in MODEL_FIELDS], dtype=np.float32).T
 
-    def score(self, matrix: Matrix) -> list[float]:
-        """Probabilities as they are answered and recorded: six digits, so that a tier follows from what is shown."""
-        return [round(probability, 6) for probability in self.graph.probability(matrix).tolist()]
+    def score(self, matrix: Matrix) -> npt.NDArray[np.float64]:
+        """(rows,) probabilities as they are answered: six digits, so that a tier follows from what is shown."""
+        exact: npt.NDArray[np.float64] = self.graph.probability(matrix).astype(np.float64)
+        return exact.round(DIGITS)
+
+    def with_threads(self, threads: int) -> "Artifact":
+        """The same artefact with a graph of its own that spreads one large matrix over `threads` cores."""
+        return replace(self, graph=Graph(self.files[GRAPH], threads=threads))
 
 
 def build(graph: bytes, policy: Policy, golden: list[Golden], facts: Mapping[str, Any]) -> dict[str, bytes]:
@@ -253,8 +258,9 @@ def _check_golden(artifact: Artifact, origin: str) -> None:
     applications = [Application.model_validate(row.application) for row in artifact.golden]
     if not applications:
         raise ArtifactError(f"{origin} has no golden rows to prove itself with; {RETRAIN}")
-    for row, probability in zip(artifact.golden, artifact.score(encode(applications)), strict=True):
-        if not abs(probability - row.probability) <= GOLDEN_TOLERANCE or artifact.policy.tier(probability) != row.tier:
+    policy = artifact.policy
+    for row, probability in zip(artifact.golden, artifact.score(encode(applications).matrix), strict=True):
+        if not abs(probability - row.probability) <= GOLDEN_TOLERANCE or policy.tier(probability) != row.tier:
             raise ArtifactError(f"{origin} does not score its golden rows as it did when trained; {RETRAIN}")
 
 

@@ -1,7 +1,7 @@
 """Labelled applications from CSV or Parquet, judged by the schema before anything is trained on them."""
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,16 +9,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.csv
 import pyarrow.parquet
-from pydantic_core import to_json
 
 from model.errors import TrainingDataError
-from preprocessing.decode import decode_application
-from preprocessing.encode import FIELDS, Matrix, encode_columns, invalid_rows
-from preprocessing.errors import InvalidApplication
-from preprocessing.fields import Number
+from preprocessing.columns import check_header, encode_table, encode_text
+from preprocessing.encode import Batch, Matrix
+from preprocessing.errors import InvalidBatch
 
 ROWS_NAMED = 5  # an error names this many rows and counts the rest
 FEWEST_OF_A_CLASS = 50  # fewer than this in a class cannot be split three ways and judged
@@ -26,15 +23,12 @@ FEWEST_OF_A_CLASS = 50  # fewer than this in a class cannot be split three ways 
 
 @dataclass(frozen=True, slots=True)
 class Labelled:
-    """`columns` as for `encode_columns`, `bad` (rows,) bool, `warnings` for a person, `sha256` of the file."""
+    """`matrix` (rows, fields) float32, `bad` (rows,) bool, `warnings` for a person, `sha256` of the file."""
 
-    columns: Mapping[str, npt.NDArray[Any]]
+    matrix: Matrix
     bad: npt.NDArray[np.bool_]
     warnings: Sequence[str]
     sha256: str
-
-    def matrix(self) -> Matrix:
-        return encode_columns(self.columns)
 
 
 def read_labelled(path: Path, label: str, bad: str) -> Labelled:
@@ -54,8 +48,9 @@ def read_labelled(path: Path, label: str, bad: str) -> Labelled:
             f"column {label!r} must hold two verdicts, one of them {bad!r}; it holds {len(known)}: "
             f"{', '.join(repr(verdict) for verdict in known[:5])}. Set LABEL and BAD to the right ones"
         )
-    columns = {field.name: _column(table, field.name, isinstance(field.kind, Number)) for field in FIELDS}
-    _check_rows(columns)
+    applications = table.drop_columns([label])
+    batch = encode_text(applications) if path.suffix != ".parquet" else encode_table(applications)
+    _check_rows(batch)
     first = _first_occurrences(table)
     warnings = []
     if len(first) < table.num_rows:
@@ -68,7 +63,7 @@ def read_labelled(path: Path, label: str, bad: str) -> Labelled:
             f"each needs {FEWEST_OF_A_CLASS}"
         )
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
-    return Labelled({name: column[first] for name, column in columns.items()}, bad_rows, warnings, digest)
+    return Labelled(batch.matrix[first], bad_rows, warnings, digest)
 
 
 def _read(path: Path) -> Any:
@@ -89,58 +84,26 @@ def _read(path: Path) -> Any:
         raise TrainingDataError(f"{path} cannot be read: {str(error).splitlines()[0]}") from None
 
 
-def _check_header(names: Sequence[str], label: str) -> None:
+def _check_header(names: list[str], label: str) -> None:
     if label not in names:
         raise TrainingDataError(f"there is no column {label!r} for the label; set LABEL to one of {', '.join(names)}")
-    known = {field.name for field in FIELDS}
-    for number, name in enumerate(names, start=1):
-        if name != label and name not in known:
-            raise TrainingDataError(f"column {number} ({name!r}) is not a field of preprocessing/schema.py")
-        if list(names).count(name) > 1:
-            raise TrainingDataError(f"column {number} ({name!r}) comes more than once")
-    if absent := [field.name for field in FIELDS if field.required and field.name not in names]:
-        raise TrainingDataError(f"column {absent[0]!r} is missing and the schema requires it")
-
-
-def _column(table: Any, name: str, number: bool) -> npt.NDArray[Any]:
-    """A number → float64 with NaN for missing and inf for what is no number at all; a word → object with None."""
-    if name not in table.column_names:
-        return np.full(table.num_rows, np.nan) if number else np.full(table.num_rows, None, dtype=object)
-    column = table[name]
-    if not number:
-        return np.array(column.cast(pa.string()).to_pylist(), dtype=object)
+    if names.count(label) > 1:
+        raise TrainingDataError(f"column {label!r} (the label) comes more than once")
     try:
-        numbers = pc.cast(column, pa.float64())
-    except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
-        return np.array([_number(value) for value in column.to_pylist()], dtype=np.float64)
-    return np.asarray(pc.fill_null(numbers, np.nan).to_numpy(), dtype=np.float64)
+        check_header([name for name in names if name != label])
+    except InvalidBatch as error:
+        problem = error.detail[0]
+        if problem.rule == "required":
+            raise TrainingDataError(f"{problem.message} ({problem.field!r})") from None
+        place = f"column {names.index(problem.field) + 1} ({problem.field!r})"
+        raise TrainingDataError(f"{place}: {problem.message}; the fields are in preprocessing/schema.py") from None
 
 
-def _number(value: object) -> float:
-    try:
-        return float("nan") if value is None else float(str(value))
-    except ValueError:
-        return float("inf")  # never valid, so the row is refused
-
-
-def _check_rows(columns: Mapping[str, npt.NDArray[Any]]) -> None:
-    """The vectorised rules find the rows, the record path says what is wrong with the first of them."""
-    wrong = invalid_rows(columns)
-    if not wrong.any():
-        return
-    rows = _row_numbers(wrong)
-    row = rows[0] - 1
-    [verdict] = decode_application(_as_body(columns, row))
-    if not isinstance(verdict, InvalidApplication):
-        raise AssertionError("the columns' rules refuse a row that the records' rules accept: this is a bug")
-    problems = "; ".join(f"{problem.field}: {problem.message}" for problem in verdict.detail)
-    raise TrainingDataError(f"{_rows_named(rows)} cannot be trained on; row {rows[0]}: {problems}")
-
-
-def _as_body(columns: Mapping[str, npt.NDArray[Any]], row: int) -> bytes:
-    values = {name: column[row] for name, column in columns.items()}
-    missing = {name for name, value in values.items() if value is None or value != value}
-    return to_json({n: v for n, v in values.items() if n not in missing}, inf_nan_mode="constants")
+def _check_rows(batch: Batch) -> None:
+    if batch.refused:
+        rows = [row + 1 for row in sorted(batch.refused)]
+        problems = "; ".join(f"{problem.field}: {problem.message}" for problem in batch.refused[rows[0] - 1].detail)
+        raise TrainingDataError(f"{_rows_named(rows)} cannot be trained on; row {rows[0]}: {problems}")
 
 
 def _first_occurrences(table: Any) -> npt.NDArray[np.int64]:

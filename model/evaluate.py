@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.metrics import brier_score_loss, log_loss, roc_auc_score, roc_curve
 
-from model.policy import TIERS, Policy
+from model.policy import DIGITS, TIERS, Policy
 
 CALIBRATION_BINS = 10
 
@@ -35,10 +35,10 @@ def calibration_error(bad: npt.NDArray[np.bool_], probability: npt.NDArray[np.fl
 
 def tiers(bad: npt.NDArray[np.bool_], probability: npt.NDArray[np.float64], policy: Policy) -> dict[str, Any]:
     """For each tier the applicants by outcome, their share of all and their bad rate: the confusion by tier."""
-    tier = np.array([policy.tier(p) for p in np.round(probability, 6)])
+    tier = policy.tiers(np.round(probability, DIGITS))
     table: dict[str, Any] = {}
-    for name in TIERS:
-        group = bad[tier == name]
+    for index, name in enumerate(TIERS):
+        group = bad[tier == index]
         table[name] = {
             "good": int((~group).sum()),
             "bad": int(group.sum()),

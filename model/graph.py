@@ -15,7 +15,7 @@ INPUT, FEATURES, MARGIN, PROBABILITY = "application", "features", "margin", "pro
 class Graph:
     """A loaded graph with the input `application` (rows, fields) float32.
 
-    One thread a graph: a worker is a process on one core, and a second pool would only fight the first.
+    One thread by default: a worker is a process on one core, and a second pool would only fight the first.
     """
 
     def __init__(self, onnx: bytes, outputs: Sequence[str] = (PROBABILITY,), threads: int = 1) -> None:
@@ -23,6 +23,7 @@ class Graph:
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
         options.log_severity_level = 3  # errors only
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # idle threads leave the core alone
         self._session: Any = onnxruntime.InferenceSession(onnx, options, providers=["CPUExecutionProvider"])
         self._outputs = list(outputs)
 

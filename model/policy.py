@@ -15,6 +15,7 @@ from model.errors import PolicyError
 
 Tier = Literal["low", "medium", "high"]
 TIERS: tuple[Tier, ...] = ("low", "medium", "high")
+DIGITS = 6  # of a probability, in every answer, threshold and record
 # Default targets, as multiples of the bad rate of all applicants: they suit any table.
 LOW_TARGET, HIGH_TARGET = 0.2, 2.25
 SMALLEST_GROUP = 30  # a handful of applicants without a bad one proves no bad rate
@@ -37,9 +38,11 @@ class Policy:
             )
 
     def tier(self, probability: float) -> Tier:
-        if probability < self.low_below:
-            return "low"
-        return "medium" if probability < self.high_from else "high"
+        return TIERS[int(self.tiers(np.array([probability]))[0])]
+
+    def tiers(self, probabilities: npt.NDArray[np.float64]) -> npt.NDArray[np.intp]:
+        """(rows,) probabilities → (rows,) indices into TIERS; a threshold belongs to the riskier tier."""
+        return np.searchsorted((self.low_below, self.high_from), probabilities, side="right")
 
     def to_json(self) -> dict[str, float]:
         return asdict(self)
@@ -69,7 +72,7 @@ def choose(
         raise PolicyError(
             f"target bad rates must satisfy 0 < low < high < 1, not {low_target:.3f} and {high_target:.3f}"
         )
-    candidates = np.unique(np.round(probabilities, 6))
+    candidates = np.unique(np.round(probabilities, DIGITS))
     low = [t for t in candidates if _rate(bad[probabilities < t], otherwise=1.0) <= low_target]
     high = [t for t in candidates if _rate(bad[probabilities >= t], otherwise=0.0) >= high_target]
     if not low or not high:

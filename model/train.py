@@ -31,7 +31,7 @@ from model.data import Labelled, read_labelled
 from model.errors import TrainingDataError
 from model.export import Calibration
 from model.graph import FEATURES, Graph
-from preprocessing.encode import MODEL_FIELDS, Matrix, encode_columns
+from preprocessing.encode import MODEL_FIELDS, Matrix
 from preprocessing.errors import RisklineError
 from preprocessing.features import DERIVED
 from preprocessing.fields import Category
@@ -74,7 +74,7 @@ def train(data: Labelled, options: Options, step: Callable[[str], None]) -> dict
     Raises PolicyError where no thresholds meet the targets, ParityError where the export differs from XGBoost.
     """
     step("features")
-    matrix = data.matrix()
+    matrix = data.matrix
     features = Graph(export.features_graph().SerializeToString(), [FEATURES]).run(matrix)[0]
     rows = np.arange(data.bad.size)
     fitting, rest = train_test_split(rows, train_size=0.6, stratify=data.bad, random_state=options.seed)
@@ -114,7 +114,7 @@ def train(data: Labelled, options: Options, step: Callable[[str], None]) -> dict
         "metrics": metrics,
         "libraries": {name: version(name) for name in ("numpy", "onnx", "onnxruntime", "scikit-learn", "xgboost-cpu")},
     }
-    return artifact.build(onnx, thresholds, _golden(onnx, thresholds, data, options.seed), facts)
+    return artifact.build(onnx, thresholds, _golden(onnx, thresholds, matrix, options.seed), facts)
 
 
 def fit(
@@ -179,20 +179,24 @@ def _ranges(matrix: Matrix) -> dict[str, tuple[float, float]]:
     return ranges
 
 
-def _golden(onnx: bytes, thresholds: policy.Policy, data: Labelled, seed: int) -> list[artifact.Golden]:
+def _golden(onnx: bytes, thresholds: policy.Policy, matrix: Matrix, seed: int) -> list[artifact.Golden]:
     """Applications put together from single values of many applicants, so that nobody's application is shipped."""
     random = np.random.default_rng(seed)
-    columns = {name: random.permutation(column)[:GOLDEN_ROWS] for name, column in data.columns.items()}
-    probabilities = Graph(onnx).probability(encode_columns(columns)).tolist()
-    golden = []
-    for row, exact in enumerate(probabilities):
-        probability = round(exact, 6)
-        values = {name: column[row] for name, column in columns.items()}
-        application = {name: value for name, value in values.items() if value is not None and value == value}
-        golden.append(
-            artifact.Golden(application=application, probability=probability, tier=thresholds.tier(probability))
-        )
-    return golden
+    mixed = np.stack([random.permutation(column)[:GOLDEN_ROWS] for column in matrix.T], axis=1)
+    probabilities = np.round(Graph(onnx).probability(mixed).astype(np.float64), policy.DIGITS).tolist()
+    return [
+        artifact.Golden(application=_application(codes), probability=probability, tier=thresholds.tier(probability))
+        for codes, probability in zip(mixed.tolist(), probabilities, strict=True)
+    ]
+
+
+def _application(codes: list[float]) -> dict[str, Any]:
+    """A row of the matrix as a caller would send it; what is missing is left out."""
+    return {
+        field.name: list(field.kind.values)[int(code)] if isinstance(field.kind, Category) else code
+        for field, code in zip(MODEL_FIELDS, codes, strict=True)
+        if code == code
+    }
 
 
 def _show(console: Console, files: Mapping[str, bytes]) -> None:

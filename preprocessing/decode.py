@@ -11,18 +11,16 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, GetCoreSchemaHandler, ValidationError
 from pydantic_core import CoreSchema, ErrorDetails, core_schema, from_json, to_json
 
-from preprocessing.encode import FIELDS
+from preprocessing.encode import FIELDS, Row
 from preprocessing.errors import (
     LONGEST_NAME_REPEATED,
-    BatchTooLarge,
     InvalidApplication,
     InvalidBatch,
     MalformedBody,
     Problem,
+    RisklineError,
 )
 from preprocessing.schema import Application
-
-Row = Application | InvalidApplication
 
 _FIELD = {field.name: field for field in FIELDS}
 # pydantic's error types → the closed set of rules in our answers; what is not here is the rule "type"
@@ -35,7 +33,7 @@ _RULES = {
     "finite_number": "finite",
     "literal_error": "category",
 }
-RULES = (*sorted(set(_RULES.values())), "duplicate", "object", "type")
+RULES = (*sorted(set(_RULES.values())), "columns", "duplicate", "json", "object", "type")
 
 
 class _NoneIfRefused:
@@ -63,18 +61,16 @@ def decode_application(body: bytes) -> list[Row]:
     return [application]
 
 
-def decode_batch(body: bytes, most_rows: int) -> list[Row]:
+def decode_batch(body: bytes) -> list[Row]:
     """`{"applications": [...]}` → one row for each element, in order.
 
-    Raises MalformedBody when the bytes are no JSON, InvalidBatch when the envelope is wrong and BatchTooLarge above
-    `most_rows`. A refused row costs only itself.
+    Raises MalformedBody when the bytes are no JSON, InvalidBatch when the envelope is wrong. A refused row costs only
+    itself.
     """
     try:
         valid: Sequence[Application | None] = _Batch.model_validate_json(body).applications
     except ValidationError as error:
         raise _envelope_error(error) from None
-    if len(valid) > most_rows:
-        raise BatchTooLarge(f"the batch has {len(valid)} applications; the limit is {most_rows} (RISKLINE_MAX_ROWS)")
     rows: list[Row]
     if None in valid:
         rows = [
@@ -87,6 +83,28 @@ def decode_batch(body: bytes, most_rows: int) -> list[Row]:
     if body.count(b":") != keys:
         rows = _refuse_duplicate_keys(body, rows)
     return rows
+
+
+def decode_lines(lines: Sequence[bytes]) -> list[Row]:
+    """JSON Lines, one application a line → one row for each line; a line that is no JSON costs only itself."""
+    if all(line.startswith(b"{") for line in lines):
+        # As one array, which is twice as fast. When every row of it is valid, and so holds no brace of its own, as many
+        # rows as lines means that each line was one row.
+        try:
+            rows = decode_batch(b'{"applications":[' + b",".join(lines) + b"]}")
+        except RisklineError:
+            rows = []
+        if len(rows) == len(lines) and all(isinstance(row, Application) for row in rows):
+            return rows
+    return [_line(line) for line in lines]
+
+
+def _line(line: bytes) -> Row:
+    try:
+        [row] = decode_application(line)
+    except MalformedBody as error:
+        return InvalidApplication([Problem("", "json", error.message)])
+    return row
 
 
 def _reason_for_refusal(element: object) -> InvalidApplication:

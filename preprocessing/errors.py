@@ -55,3 +55,7 @@ class InvalidBatch(RisklineError):
 
 class BatchTooLarge(RisklineError):
     code = "batch_too_large"
+
+    @classmethod
+    def of(cls, rows: int, most_rows: int, setting: str) -> "BatchTooLarge":
+        return cls(f"the batch has {rows} applications; the limit is {most_rows} ({setting})")

@@ -1,34 +1,44 @@
-"""The edges' shared part: a request's bytes in, an answer's status and bytes out. No server, no framework.
+"""The edges' shared part: a request in, its answer out. No server, no framework, so every lane gives the same bytes.
 
-Whatever is wrong with a request becomes an answer here, so every lane gives the same bytes for the same body.
+Whatever is wrong with a request becomes an answer here. `?timing=true` adds a Server-Timing header with the stages.
 """
 
+import asyncio
+import contextlib
+import itertools
 import logging
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+import os
+import re
+import secrets
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from typing import Annotated, NamedTuple
 
 from pydantic import BaseModel, Field
 from pydantic_core import to_json
 
-from preprocessing.decode import Row, decode_application, decode_batch
-from preprocessing.errors import InvalidApplication, RisklineError
+from model.artifact import Artifact
+from preprocessing.decode import decode_application
+from preprocessing.errors import BatchTooLarge, InvalidApplication, RisklineError
 from preprocessing.schema import Application
 from serving import metrics
+from serving.access import AccessLog
+from serving.bodies import Body, as_file, new_file, size_of, whole
 from serving.errors import STATUS, BodyTooLarge, ErrorAnswer, UnsupportedMediaType
-from serving.scorer import Score, Scorer
+from serving.formats import JSON, Format, format_accepted, format_of, is_bulk
+from serving.scorer import Score, Scorer, Scores
 from serving.settings import Settings
+from serving.turn import Turn
 
 log = logging.getLogger("riskline")
 
-JSON = "application/json"
+ROUTES = frozenset({"/predict", "/predict_batch"})
 
-
-@dataclass(frozen=True, slots=True)
-class Results:
-    """The answer to a batch: for each application, in order, its score or its own error."""
-
-    results: Sequence[Score | ErrorAnswer]
+INLINE_BYTES = 32 * 1024  # a smaller batch is scored before a thread would have started on it
+_CALLERS_ID = re.compile(rb"[!-~]{1,128}")
+Headers = list[tuple[bytes, bytes]]
 
 
 class Batch(BaseModel):
@@ -37,71 +47,179 @@ class Batch(BaseModel):
     applications: Annotated[list[Application], Field(description="At most RISKLINE_MAX_ROWS of them.")]
 
 
+class Results(BaseModel):
+    """The answer to a batch: for each application, in order, its score or its own error."""
+
+    results: list[Score | ErrorAnswer]
+
+
+class Request(NamedTuple):
+    """A request as it came: header names in lower case, the query string, and a body that may be over the limit."""
+
+    headers: Mapping[bytes, bytes]
+    query: bytes
+    body: Body
+
+
 class Answer(NamedTuple):
+    """`body` is a file for a large answer; whoever sends it closes it."""
+
     status: int
-    body: bytes  # JSON
+    headers: Headers
+    body: Body
+
+
+class Worked(NamedTuple):
+    """What a route has made of a request, before it gets its headers."""
+
+    status: int
+    media_type: str
+    body: Body
+    seconds: Mapping[str, float]
 
 
 class Api:
-    """The scoring routes: each takes the request's body and its Content-Type."""
+    """The scoring routes of one worker."""
 
-    def __init__(self, scorer: Scorer, settings: Settings) -> None:
-        self._scorer = scorer
+    def __init__(self, artifact: Artifact, settings: Settings) -> None:
         self._settings = settings
+        self._turn = Turn(Scorer(artifact))
+        self._bulk = Scorer(artifact.with_threads(cores()))
+        self._threads = ThreadPoolExecutor(cores(), thread_name_prefix="bulk", initializer=_give_way)
+        self._access_log = AccessLog() if settings.access_log else None
+        self._request_ids = map("{}-{:x}".format, itertools.repeat(secrets.token_hex(4)), itertools.count(1))
 
-    def predict(self, body: bytes, content_type: str | None) -> Answer:
-        """One application; the body is the application."""
-        return self._answer(self._predict, body, content_type)
+    def most_bytes(self, path: str, headers: Mapping[bytes, bytes]) -> tuple[int, str]:
+        """The limit of a request's body, and the setting that it comes from."""
+        content_type = headers.get(b"content-type", b"")
+        return self._settings.most_bytes(bulk=path != "/predict" and is_bulk(content_type))
 
-    def predict_batch(self, body: bytes, content_type: str | None) -> Answer:
-        """`{"applications": [...]}` → `{"results": [...]}`; a refused application costs only itself."""
-        return self._answer(self._predict_batch, body, content_type)
-
-    def _predict(self, body: bytes) -> Score:
-        [result] = self._score(decode_application(body))
-        if isinstance(result, InvalidApplication):
-            raise result
-        return result
-
-    def _predict_batch(self, body: bytes) -> Results:
-        results = self._score(decode_batch(body, self._settings.max_rows))
-        return Results([ErrorAnswer.of(r) if isinstance(r, InvalidApplication) else r for r in results])
-
-    def _score(self, rows: Sequence[Row]) -> list[Score | InvalidApplication]:
-        results = self._scorer.score(rows)
-        metrics.count(results)
-        return results
-
-    def _answer(self, work: Callable[[bytes], Score | Results], body: bytes, content_type: str | None) -> Answer:
+    async def answer(self, path: str, request: Request) -> Answer:
+        """Answers a request to one of `ROUTES`, whatever is wrong with it."""
+        started = time.perf_counter()
+        size = size_of(request.body)
         try:
-            _require_json(content_type)
-            self._check_size(body)
-            return Answer(200, to_json(work(body)))
+            most_bytes, setting = self.most_bytes(path, request.headers)
+            if size > most_bytes:
+                raise BodyTooLarge(
+                    f"the body is larger than the limit of {round(most_bytes / 2**20, 3):g} MiB ({setting})"
+                )
+            worked = await (self._predict(request) if path == "/predict" else self._predict_batch(request))
         except RisklineError as error:
-            return error_answer(ErrorAnswer.of(error))
+            worked = _refused(ErrorAnswer.of(error))
         except Exception:
-            log.exception("unexpected error")
-            return error_answer(ErrorAnswer("internal_error", "something broke on our side; the log says what"))
+            log.exception("unexpected error in %s, traceparent %s", path, _text(request.headers.get(b"traceparent")))
+            worked = _refused(ErrorAnswer("internal_error", "something broke on our side; the log says what"))
+        finally:
+            if not isinstance(request.body, bytes):
+                request.body.close()
+        request_id = request.headers.get(b"x-request-id")
+        if request_id is None or not _CALLERS_ID.fullmatch(request_id):
+            request_id = next(self._request_ids).encode()
+        headers = [
+            (b"content-type", worked.media_type.encode()),
+            (b"content-length", b"%d" % size_of(worked.body)),
+            (b"x-request-id", request_id),
+        ]
+        if request.query and b"timing=true" in request.query.split(b"&"):
+            headers.append((b"server-timing", _server_timing(worked.seconds)))
+        seconds = time.perf_counter() - started
+        metrics.count_request(path, worked.status, seconds)
+        if self._access_log:
+            traceparent = _text(request.headers.get(b"traceparent"))
+            self._access_log.add(path, worked.status, seconds, size, request_id.decode(), traceparent)
+        return Answer(worked.status, headers, worked.body)
 
-    def _check_size(self, body: bytes) -> None:
-        if len(body) > self._settings.max_body_bytes:
-            limit = f"{self._settings.max_body_mb:g} MiB (RISKLINE_MAX_BODY_MB)"
-            raise BodyTooLarge(f"the body is larger than the limit of {limit}")
+    async def housekeeping(self) -> None:
+        """Runs beside the requests: hands on, a few times a second, what they have gathered."""
+        while True:
+            await asyncio.sleep(metrics.FLUSH_EVERY_S)
+            metrics.flush()
+            if self._access_log:
+                await asyncio.to_thread(self._access_log.flush)
+
+    def close(self) -> None:
+        """Hands on the rest and ends the threads."""
+        metrics.flush()
+        if self._access_log:
+            self._access_log.flush()
+        self._threads.shutdown()
+
+    async def _predict(self, request: Request) -> Worked:
+        started = time.perf_counter()
+        content_type = request.headers.get(b"content-type")
+        if content_type != b"application/json" and format_of(_text(content_type)).media_type != JSON:
+            raise UnsupportedMediaType(f"the Content-Type must be {JSON} in UTF-8")
+        body = request.body if isinstance(request.body, bytes) else as_file(request.body).read()
+        [row] = decode_application(body)
+        decoded = time.perf_counter()
+        answered = await self._turn.score(row)
+        status = STATUS[row.code] if isinstance(row, InvalidApplication) else 200
+        return Worked(status, JSON, answered.json.encode(), {"decode": decoded - started, **answered.seconds})
+
+    async def _predict_batch(self, request: Request) -> Worked:
+        sent = format_of(_text(request.headers.get(b"content-type")))
+        wanted = format_accepted(_text(request.headers.get(b"accept")), sent)
+        if isinstance(request.body, bytes) and len(request.body) <= INLINE_BYTES:
+            return self._score_all(request.body, sent, wanted)
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._threads, self._score_all, request.body, sent, wanted)
+
+    def _score_all(self, body: Body, sent: Format, wanted: Format) -> Worked:
+        """Runs in a thread for all but small bodies: reads, scores and writes block by block."""
+        seconds = {"decode": 0.0, "score": 0.0, "decide": 0.0}
+        answer = new_file()
+        try:
+            wanted.write(self._scored(sent, body, seconds), answer)
+        except BaseException:
+            answer.close()
+            raise
+        return Worked(200, wanted.media_type, whole(answer), seconds)
+
+    def _scored(self, sent: Format, body: Body, seconds: dict[str, float]) -> Iterator[Scores]:
+        most_rows, setting = self._settings.most_rows(bulk=sent.media_type != JSON)
+        rows = 0
+        batches = sent.read(as_file(body))
+        while True:
+            started = time.perf_counter()
+            batch = next(batches, None)
+            if batch is None:
+                return
+            rows += len(batch.matrix)
+            if rows > most_rows:
+                raise BatchTooLarge.of(rows, most_rows, setting)
+            scores = self._bulk.score(batch)
+            spent = {"decode": time.perf_counter() - started - sum(scores.seconds.values()), **scores.seconds}
+            for stage in seconds:
+                seconds[stage] += spent[stage]
+            metrics.count_scores(scores, spent)
+            yield scores
 
 
 def error_answer(error: ErrorAnswer) -> Answer:
-    return Answer(STATUS[error.error], to_json(error))
+    """The answer to a request that no route took."""
+    body = to_json(error)
+    return Answer(STATUS[error.error], [(b"content-type", JSON.encode()), (b"content-length", b"%d" % len(body))], body)
 
 
-def not_json() -> UnsupportedMediaType:
-    return UnsupportedMediaType(f"the Content-Type must be {JSON} in UTF-8")
+def cores() -> int:
+    """The cores that this process may run on."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _require_json(content_type: str | None) -> None:
-    """No Content-Type is taken for JSON; so is any case and `charset=utf-8`, as RFC 9110 has it."""
-    if content_type is None:
-        return
-    media_type, _, parameters = content_type.lower().partition(";")
-    charset = parameters.strip().removeprefix("charset=").strip('"')
-    if media_type.strip() != JSON or charset not in ("", "utf-8", "utf8"):
-        raise not_json()
+def _refused(error: ErrorAnswer) -> Worked:
+    return Worked(STATUS[error.error], JSON, to_json(error), {})
+
+
+def _text(header: bytes | None) -> str | None:
+    return None if header is None else header.decode("latin-1")
+
+
+def _server_timing(seconds: Mapping[str, float]) -> bytes:
+    return ", ".join(f"{stage};dur={spent * 1000:.3f}" for stage, spent in seconds.items()).encode()
+
+
+def _give_way() -> None:
+    """Lets a bulk thread wait wherever single requests want the core; on Linux a thread has a niceness of its own."""
+    with contextlib.suppress(OSError, AttributeError):
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 10)

@@ -4,32 +4,29 @@ BentoML would parse the body, log a refused value and word the error itself. Our
 request instead, so that `serving/api.py` decides everything; they keep the JSON schemas that describe it.
 """
 
-from typing import Any, NamedTuple, cast
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, cast
 
 import bentoml
+import starlette.requests
 from _bentoml_impl.serde import Serde
 from _bentoml_sdk.io_models import IODescriptor, IOMixin, IORootModel
 from starlette.applications import Starlette
-from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
-from starlette.responses import HTMLResponse, Response
-from starlette.routing import Route
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.responses import HTMLResponse, Response, StreamingResponse
+from starlette.routing import Mount, Route
+from starlette.staticfiles import StaticFiles
+from starlette.types import ASGIApp
 
 from preprocessing.schema import Application
 from serving import openapi
-from serving.api import JSON, Answer, Batch, Results, error_answer, not_json
+from serving.api import Answer, Batch, Request, Results, error_answer
+from serving.bodies import chunks, receive_body
 from serving.errors import CODE_OF_STATUS, ErrorAnswer
+from serving.fastlane import FastLane, Front
 from serving.scorer import Score
 from serving.settings import settings
-
-
-class RawRequest(NamedTuple):
-    """A request as it came; a body above the limit is cut one byte after it, which is enough to refuse it."""
-
-    body: bytes
-    content_type: str | None
 
 
 class _Untouched(IOMixin):
@@ -38,15 +35,12 @@ class _Untouched(IOMixin):
     __root_input__ = True
 
     @classmethod
-    async def from_http_request(cls, request: Request, serde: Serde) -> IODescriptor:  # noqa: ARG003
-        limit = settings().max_body_bytes
-        body = bytearray()
-        async for chunk in request.stream():
-            body += chunk
-            if len(body) > limit:
-                break
-        raw = RawRequest(bytes(body[: limit + 1]), request.headers.get("content-type"))
-        return cast(IODescriptor, raw)  # BentoML hands it to the route as it is
+    async def from_http_request(cls, request: starlette.requests.Request, serde: Serde) -> IODescriptor:  # noqa: ARG003
+        headers = dict(request.scope["headers"])
+        limit, _ = bentoml.get_current_service().api.most_bytes(request.url.path, headers)
+        body = await receive_body(request.receive, limit)
+        # BentoML hands it to the route as it is
+        return cast(IODescriptor, Request(headers, request.scope["query_string"], body))
 
 
 class ApplicationInput(_Untouched, Application):
@@ -66,7 +60,7 @@ class ScoreOutput(IORootModel[Score]):
     """What `POST /predict` answers."""
 
 
-class ResultsOutput(IORootModel[Results]):
+class ResultsOutput(IOMixin, Results):
     """What `POST /predict_batch` answers; the OpenAPI document says it in full."""
 
     @classmethod
@@ -84,44 +78,49 @@ class OpenAPI:
 
 
 class RisklineService(bentoml.Service[Any]):
-    """BentoML's service with our error form on every path, our OpenAPI document and our page."""
+    """BentoML's service behind the fast lane, with our error form on every path, our OpenAPI document and our page."""
 
-    def to_asgi(self, is_main: bool = True) -> Starlette:
+    def to_asgi(self, is_main: bool = True) -> ASGIApp:
         app = cast(Starlette, super().to_asgi(is_main))
         app.add_exception_handler(HTTPException, _http_error)
         app.router.routes.insert(0, Route("/", _page))
-        app.add_middleware(PickleRefused)
-        return app
+        front = Front(app, set(_paths(app)))
+        if not settings().fast_lane:
+            return front
+        return FastLane(front, lambda: bentoml.get_current_service().api, settings().timeout_s)
 
     @property
     def openapi_spec(self) -> OpenAPI:
         return OpenAPI()
 
 
-class PickleRefused:
-    """Answers BentoML's pickle media type as any other that we do not take, before BentoML words it its own way."""
-
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and "pickle" in Headers(scope=scope).get("content-type", "").lower():
-            return await to_response(error_answer(ErrorAnswer.of(not_json())))(scope, receive, send)
-        return await self._app(scope, receive, send)
-
-
 def to_response(answer: Answer) -> Response:
-    return Response(answer.body, answer.status, media_type=JSON)
+    """An answer of the `Api` on BentoML's way out."""
+    if isinstance(answer.body, bytes):
+        response = Response(answer.body, answer.status)
+    else:
+        response = StreamingResponse(chunks(answer.body), answer.status)
+    response.raw_headers = answer.headers
+    return response
 
 
-async def _page(_: Request) -> Response:
+def _paths(app: Starlette) -> Iterator[str]:
+    """Every path that the app serves."""
+    for route in app.routes:
+        if isinstance(route, Route):
+            yield route.path
+        elif isinstance(route, Mount) and isinstance(route.app, StaticFiles) and route.app.directory:
+            yield from (f"{route.path}/{file.name}" for file in Path(route.app.directory).iterdir())
+
+
+async def _page(_: starlette.requests.Request) -> Response:
     return HTMLResponse(openapi.PAGE)
 
 
-async def _http_error(request: Request, error: Exception) -> Response:
-    """Starlette's own refusals (no such path, wrong method) in the form of ours."""
+async def _http_error(request: starlette.requests.Request, error: Exception) -> Response:
+    """Starlette's own refusals (wrong method, not ready) in the form of ours."""
     assert isinstance(error, HTTPException)
     code = CODE_OF_STATUS.get(error.status_code, "internal_error")
-    answer = to_response(error_answer(ErrorAnswer(code, f"{error.detail}: {request.method} {request.url.path[:64]}")))
+    answer = to_response(error_answer(ErrorAnswer(code, f"{error.detail}: {request.method} {request.url.path}")))
     answer.headers.update(error.headers or {})
     return answer

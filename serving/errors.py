@@ -24,10 +24,15 @@ class UnsupportedMediaType(RisklineError):
     code = "unsupported_media_type"
 
 
+class NotAcceptable(RisklineError):
+    code = "not_acceptable"
+
+
 STATUS: dict[str, int] = {
     MalformedBody.code: 400,
     "not_found": 404,
     "method_not_allowed": 405,
+    NotAcceptable.code: 406,
     BatchTooLarge.code: 413,
     BodyTooLarge.code: 413,
     UnsupportedMediaType.code: 415,

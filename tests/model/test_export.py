@@ -19,7 +19,7 @@ CALIBRATION = Calibration(slope=1.1, intercept=-0.2)
 
 
 def boosted(labelled: Labelled, **parameters: object) -> xgboost.Booster:
-    features = Graph(export.features_graph().SerializeToString(), [FEATURES]).run(labelled.matrix())[0]
+    features = Graph(export.features_graph().SerializeToString(), [FEATURES]).run(labelled.matrix)[0]
     settings = {"objective": "binary:logistic", "max_depth": 3, "nthread": 1, **parameters}
     return xgboost.train(settings, xgboost.DMatrix(features, label=labelled.bad), num_boost_round=20)
 
@@ -41,7 +41,7 @@ def test_the_graph_answers_as_xgboost_does_where_the_trees_are_asked_at_their_th
     booster = boosted(labelled)
     asked = [(column, np.float32(threshold)) for column, threshold in splits(booster) if column < len(MODEL_FIELDS)]
     assert len(asked) > 20
-    rows = np.concatenate([labelled.matrix()[:3]] * len(asked))
+    rows = np.concatenate([labelled.matrix[:3]] * len(asked))
     for number, (column, threshold) in enumerate(asked):
         at = [threshold, np.nextafter(threshold, np.float32(-np.inf)), np.nextafter(threshold, np.float32(np.inf))]
         rows[3 * number : 3 * number + 3, column] = at
@@ -83,6 +83,6 @@ def test_the_trees_are_a_regressor_and_the_calibration_is_inside_them(files: Map
 
 
 def test_row_i_of_a_batch_is_the_single_answer(labelled: Labelled, artifact: Artifact) -> None:
-    matrix = labelled.matrix()[:300]
+    matrix = labelled.matrix[:300]
     alone = [artifact.score(matrix[row : row + 1])[0] for row in range(len(matrix))]
-    assert artifact.score(matrix) == alone
+    assert artifact.score(matrix).tolist() == alone

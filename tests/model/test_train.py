@@ -7,11 +7,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from model.artifact import MANIFEST, Artifact, Golden
+from model.artifact import MANIFEST, Artifact
 from model.data import Labelled
 from model.train import Options, train
-from preprocessing.encode import COLUMN, MODEL_FIELDS
+from preprocessing.encode import COLUMN, MODEL_FIELDS, encode
 from preprocessing.fields import Category
+from preprocessing.schema import Application
 
 
 def test_the_same_input_gives_the_same_bytes(labelled: Labelled, files: Mapping[str, bytes]) -> None:
@@ -47,8 +48,8 @@ def test_risk_moves_only_in_the_direction_that_the_domain_demands(
 ) -> None:
     assert hasattr(field, "name")
     assert hasattr(field, "kind")
-    matrix, column = labelled.matrix()[:300], COLUMN[field.name]
-    values = np.unique(labelled.matrix()[:, column])
+    matrix, column = labelled.matrix[:300], COLUMN[field.name]
+    values = np.unique(labelled.matrix[:, column])
     if isinstance(field.kind, Category):
         values = np.arange(len(field.kind.values), dtype=np.float32)
     previous = None
@@ -61,16 +62,10 @@ def test_risk_moves_only_in_the_direction_that_the_domain_demands(
 
 
 def test_golden_rows_are_nobodys_application(labelled: Labelled, artifact: Artifact) -> None:
-    people = {
-        tuple(None if value != value else value for value in row)
-        for row in zip(*(column.tolist() for column in labelled.columns.values()), strict=True)
-    }
-
-    def as_row(golden: Golden) -> tuple[object, ...]:
-        return tuple(golden.application.get(name) for name in labelled.columns)
-
-    assert len(artifact.golden) == 32
-    assert people.isdisjoint(as_row(golden) for golden in artifact.golden)
+    golden = encode([Application.model_validate(row.application) for row in artifact.golden]).matrix
+    people = {row.tobytes() for row in labelled.matrix}
+    assert len(golden) == 32
+    assert people.isdisjoint(row.tobytes() for row in golden)
 
 
 def run(*arguments: str) -> subprocess.CompletedProcess[str]:

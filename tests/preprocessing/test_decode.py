@@ -5,13 +5,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from preprocessing.decode import RULES, decode_application, decode_batch
-from preprocessing.encode import FIELDS
-from preprocessing.errors import BatchTooLarge, InvalidApplication, InvalidBatch, MalformedBody
+from preprocessing.decode import RULES, decode_application, decode_batch, decode_lines
+from preprocessing.encode import FIELDS, Row
+from preprocessing.errors import InvalidApplication, InvalidBatch, MalformedBody, Problem
 from preprocessing.schema import Application
 from tests.generated import CATEGORY, EXAMPLE, NUMBER, anything, doubtful_applications, valid_applications
-
-MOST_ROWS = 1000
 
 
 def refusal(body: bytes) -> InvalidApplication:
@@ -114,7 +112,7 @@ def test_bytes_that_are_no_utf8_json_are_malformed(body: bytes) -> None:
     with pytest.raises(MalformedBody):
         decode_application(body)
     with pytest.raises(MalformedBody):
-        decode_batch(body, MOST_ROWS)
+        decode_batch(body)
 
 
 @pytest.mark.parametrize("again", [f'"{NUMBER.name}": 9', f'"\\u{ord(NUMBER.name[0]):04x}{NUMBER.name[1:]}": 9'])
@@ -125,7 +123,7 @@ def test_a_field_sent_twice_is_refused_even_when_one_spelling_is_escaped(again: 
 
 @given(st.lists(anything, max_size=6))
 def test_each_row_of_a_batch_is_judged_as_if_it_came_alone(elements: list[Any]) -> None:
-    rows = decode_batch(json.dumps({"applications": elements}).encode(), MOST_ROWS)
+    rows = decode_batch(json.dumps({"applications": elements}).encode())
     alone = [decode_application(json.dumps(element).encode())[0] for element in elements]
     assert len(rows) == len(elements)
     for row, single in zip(rows, alone, strict=True):
@@ -141,7 +139,7 @@ def test_a_field_sent_twice_costs_only_its_row() -> None:
     twice = good[:-1] + f', "{NUMBER.name}": 9}}'
     huge = "{" + f'"{NUMBER.name}": {"9" * 4000}' + "}"
     body = f'{{"applications": [{good}, {twice}, {huge}, {good}]}}'
-    rows = decode_batch(body.encode(), MOST_ROWS)
+    rows = decode_batch(body.encode())
     assert [isinstance(row, Application) for row in rows] == [True, False, False, True]
     assert isinstance(rows[1], InvalidApplication)
     assert [p.rule for p in rows[1].detail] == ["duplicate"]
@@ -160,16 +158,36 @@ def test_a_field_sent_twice_costs_only_its_row() -> None:
 )
 def test_a_wrong_envelope_is_an_error_of_the_whole_batch(body: str, field: str, rule: str) -> None:
     with pytest.raises(InvalidBatch) as caught:
-        decode_batch(body.encode(), MOST_ROWS)
+        decode_batch(body.encode())
     assert [(p.field, p.rule) for p in caught.value.detail] == [(field, rule)]
 
 
 def test_an_empty_batch_has_no_rows() -> None:
-    assert decode_batch(b'{"applications": []}', MOST_ROWS) == []
+    assert decode_batch(b'{"applications": []}') == []
 
 
-def test_a_batch_above_the_limit_is_told_the_limit() -> None:
-    body = json.dumps({"applications": [EXAMPLE] * 3}).encode()
-    assert len(decode_batch(body, 3)) == 3
-    with pytest.raises(BatchTooLarge, match="3 applications; the limit is 2"):
-        decode_batch(body, 2)
+def verdicts(rows: list[Row]) -> list[object]:
+    return [(row.message, row.detail) if isinstance(row, InvalidApplication) else row for row in rows]
+
+
+def alone(line: str) -> object:
+    try:
+        return verdicts(decode_application(line.encode()))[0]
+    except MalformedBody as error:
+        return verdicts([InvalidApplication([Problem("", "json", error.message)])])[0]
+
+
+broken_lines = st.sampled_from(['{"a":', "{", "]", '{"x":[{"y":1}', '{"z":1}]}', "1,2"])
+
+
+@given(st.lists(anything.map(json.dumps) | broken_lines, max_size=6))
+def test_each_json_line_is_judged_as_if_it_came_alone(lines: list[str]) -> None:
+    rows = decode_lines([line.encode() for line in lines])
+    assert verdicts(rows) == [alone(line) for line in lines]
+
+
+def test_lines_that_would_only_make_sense_together_are_each_refused() -> None:
+    good = json.dumps(EXAMPLE).encode()
+    lines = [b'{"x":[{"q":1}', b'{"z":1}]}', good + b"," + good]
+    assert all(isinstance(row, InvalidApplication) for row in decode_lines(lines))
+    assert [isinstance(row, Application) for row in decode_lines([good, good])] == [True, True]

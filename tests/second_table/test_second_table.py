@@ -25,6 +25,8 @@ from preprocessing.fields import Category
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
 DATA = Path("model/data/applications.csv")
+# tests are about this table; the benchmark's contenders are written for it as others would
+UNSWAPPED = {"tests", "contenders"}
 SWAPPED = (Path("preprocessing/schema.py"), Path("preprocessing/features.py"))
 CREDIT = {field.name for field in CREDIT_FIELDS}
 LABEL, BAD = "course", "written_off"
@@ -133,7 +135,7 @@ def test_no_source_file_but_schema_and_features_spells_a_field(project: Path) ->
     spelled = [
         f"{path.relative_to(project)}:{node.lineno} {node.value!r}"
         for path in sorted(project.rglob("*.py"))
-        if path.relative_to(project) not in SWAPPED and path.relative_to(project).parts[0] != "tests"
+        if path.relative_to(project) not in SWAPPED and not UNSWAPPED.intersection(path.relative_to(project).parts)
         for node in ast.walk(ast.parse(path.read_bytes()))
         if isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value in CREDIT
     ]

@@ -1,16 +1,21 @@
+import asyncio
 import json
 import logging
+from collections.abc import Iterator, Mapping
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import pytest
 from prometheus_client import REGISTRY
 
 from model.artifact import Artifact
 from preprocessing.decode import RULES
+from preprocessing.encode import Matrix
 from preprocessing.errors import RisklineError
-from serving.api import Answer, Api
+from serving import metrics
+from serving.api import Answer, Api, Request
 from serving.errors import STATUS
-from serving.scorer import Scorer
 from serving.settings import Settings, SettingsError
 from tests.generated import EXAMPLE, NUMBER
 
@@ -20,16 +25,32 @@ BATCH = json.dumps({"applications": [EXAMPLE, {}, EXAMPLE]}).encode()
 
 
 @pytest.fixture(scope="module")
-def api(artifact: Artifact) -> Api:
-    return Api(Scorer(artifact), Settings(max_rows=3, max_body_mb=0.01))
+def api(artifact: Artifact) -> Iterator[Api]:
+    api = Api(artifact, Settings(max_rows=3, max_body_mb=0.01, max_bulk_rows=5, max_bulk_mb=0.02))
+    yield api
+    api.close()
+
+
+def ask(
+    api: Api, path: str, body: bytes, content_type: str | None = JSON, query: bytes = b"", **headers: str
+) -> Answer:
+    sent: Mapping[bytes, bytes] = {name.replace("_", "-").encode(): value.encode() for name, value in headers.items()}
+    if content_type is not None:
+        sent = {**sent, b"content-type": content_type.encode()}
+    return asyncio.run(api.answer(path, Request(sent, query, body)))
 
 
 def read(answer: Answer) -> Any:
+    assert isinstance(answer.body, bytes)
     return json.loads(answer.body)
 
 
+def header(answer: Answer, name: bytes) -> bytes:
+    return dict(answer.headers)[name]
+
+
 def test_one_application_gets_its_score(api: Api) -> None:
-    answer = api.predict(BODY, JSON)
+    answer = ask(api, "/predict", BODY)
     assert answer.status == 200
     assert list(read(answer)) == [
         "probability", "tier", "model_version", "policy_version", "decision_id", "warnings",
@@ -37,16 +58,17 @@ def test_one_application_gets_its_score(api: Api) -> None:
 
 
 def test_a_batch_gets_scores_and_errors_in_order(api: Api) -> None:
-    answer = api.predict_batch(BATCH, JSON)
+    answer = ask(api, "/predict_batch", BATCH)
     assert answer.status == 200
     first, second, third = read(answer)["results"]
-    assert first["probability"] == third["probability"] == read(api.predict(BODY, JSON))["probability"]
+    assert first["probability"] == third["probability"] == read(ask(api, "/predict", BODY))["probability"]
     assert set(second) == {"error", "message", "detail"}
-    assert second == read(api.predict(b"{}", JSON))
+    assert second == read(ask(api, "/predict", b"{}"))
 
 
 def test_an_empty_batch_is_an_empty_answer(api: Api) -> None:
-    assert api.predict_batch(b'{"applications": []}', JSON) == Answer(200, b'{"results":[]}')
+    answer = ask(api, "/predict_batch", b'{"applications": []}')
+    assert (answer.status, answer.body) == (200, b'{"results":[]}')
 
 
 @pytest.mark.parametrize(
@@ -58,6 +80,7 @@ def test_an_empty_batch_is_an_empty_answer(api: Api) -> None:
         (b"[]", JSON, 422, "invalid_application"),
         (b" " * 20_000, JSON, 413, "body_too_large"),
         (BODY, "text/csv", 415, "unsupported_media_type"),
+        (BODY, "text/plain", 415, "unsupported_media_type"),
         (BODY, "application/vnd.bentoml+pickle", 415, "unsupported_media_type"),
         (BODY, "application/json; charset=latin-1", 415, "unsupported_media_type"),
         (BODY, "", 415, "unsupported_media_type"),
@@ -66,9 +89,10 @@ def test_an_empty_batch_is_an_empty_answer(api: Api) -> None:
 def test_what_is_wrong_is_answered_with_status_and_code(
     api: Api, body: bytes, content_type: str, status: int, error: str
 ) -> None:
-    answer = api.predict(body, content_type)
+    answer = ask(api, "/predict", body, content_type)
     assert (answer.status, read(answer)["error"]) == (status, error)
     assert set(read(answer)) == {"error", "message", "detail"}
+    assert header(answer, b"content-type") == b"application/json"
 
 
 @pytest.mark.parametrize(
@@ -76,43 +100,109 @@ def test_what_is_wrong_is_answered_with_status_and_code(
     [None, JSON, "Application/JSON", 'application/json; charset="UTF-8"', "application/json;charset=utf8"],
 )
 def test_json_goes_by_every_name_that_it_may_be_sent_under(api: Api, content_type: str | None) -> None:
-    assert api.predict(BODY, content_type).status == 200
+    assert ask(api, "/predict", BODY, content_type).status == 200
 
 
 def test_limits_are_named_with_the_setting_that_moves_them(api: Api) -> None:
-    rows = api.predict_batch(json.dumps({"applications": [{}] * 4}).encode(), JSON)
-    assert (rows.status, read(rows)["message"]) == (
+    def refused(body: bytes, content_type: str) -> tuple[int, str]:
+        answer = ask(api, "/predict_batch", body, content_type)
+        return answer.status, read(answer)["message"]
+
+    assert refused(json.dumps({"applications": [{}] * 4}).encode(), JSON) == (
         413,
         "the batch has 4 applications; the limit is 3 (RISKLINE_MAX_ROWS)",
     )
-    size = api.predict_batch(b" " * 20_000, JSON)
-    assert (size.status, read(size)["message"]) == (
+    assert refused(b" " * 20_000, JSON) == (413, "the body is larger than the limit of 0.01 MiB (RISKLINE_MAX_BODY_MB)")
+    assert refused(b"{}\n" * 6, "application/jsonlines") == (
         413,
-        "the body is larger than the limit of 0.01 MiB (RISKLINE_MAX_BODY_MB)",
+        "the batch has 6 applications; the limit is 5 (RISKLINE_MAX_BULK_ROWS)",
+    )
+    assert refused(b" " * 30_000, "text/csv") == (
+        413,
+        "the body is larger than the limit of 0.02 MiB (RISKLINE_MAX_BULK_MB)",
     )
 
 
+def test_an_answer_type_that_is_not_offered_is_refused_before_anything_is_read(api: Api) -> None:
+    answer = ask(api, "/predict_batch", b"not even JSON", accept="image/png")
+    assert (answer.status, read(answer)["error"]) == (406, "not_acceptable")
+
+
+def test_a_callers_request_id_comes_back_and_a_strange_one_is_replaced(api: Api) -> None:
+    assert header(ask(api, "/predict", BODY, x_request_id="abc-1"), b"x-request-id") == b"abc-1"
+    for strange in ("", "with space", "x" * 129, "\x00"):
+        assert header(ask(api, "/predict", BODY, x_request_id=strange), b"x-request-id") != strange.encode()
+    ids = {header(ask(api, "/predict", BODY), b"x-request-id") for _ in range(20)}
+    assert len(ids) == 20
+
+
+def test_stage_times_come_on_request_alone(api: Api) -> None:
+    timed = header(ask(api, "/predict", BODY, query=b"a=b&timing=true"), b"server-timing").decode()
+    assert [part.split(";")[0] for part in timed.split(", ")] == ["decode", "encode", "score", "decide"]
+    assert b"server-timing" not in dict(ask(api, "/predict", BODY, query=b"timing=truely").headers)
+
+
+def test_requests_of_one_turn_are_scored_in_one_call_and_each_gets_its_own_answer(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls: list[int] = []
+    original = Artifact.score
+
+    def score(self: Artifact, matrix: Matrix) -> npt.NDArray[np.float64]:
+        calls.append(len(matrix))
+        return original(self, matrix)
+
+    monkeypatch.setattr(Artifact, "score", score)
+    bodies = [BODY, b"{}", json.dumps({**EXAMPLE, NUMBER.name: 40}).encode()] * 5
+
+    async def together() -> list[Answer]:
+        return await asyncio.gather(*(api.answer("/predict", Request({}, b"", body)) for body in bodies))
+
+    answers = asyncio.run(together())
+    assert calls == [15]
+    assert [answer.status for answer in answers] == [200, 422, 200] * 5
+    for body, answer in zip(bodies, answers, strict=True):
+        alone = read(ask(api, "/predict", body))
+        assert {**read(answer), "decision_id": ""} == {**alone, "decision_id": ""}
+
+
+def test_a_caller_who_leaves_costs_the_others_nothing(api: Api) -> None:
+    async def one_leaves() -> Answer:
+        stays, leaves = (asyncio.create_task(api.answer("/predict", Request({}, b"", BODY))) for _ in range(2))
+        await asyncio.sleep(0)
+        leaves.cancel()
+        return await stays
+
+    assert asyncio.run(one_leaves()).status == 200
+
+
+@pytest.mark.parametrize("path", ["/predict", "/predict_batch"])
 def test_the_unexpected_is_logged_whole_and_told_to_nobody(
-    artifact: Artifact, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    artifact: Artifact, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, path: str
 ) -> None:
     def broken(*_: object) -> list[float]:
         raise RuntimeError("the secret inside")
 
     monkeypatch.setattr(Artifact, "score", broken)
+    api = Api(artifact, Settings())
     with caplog.at_level(logging.ERROR):
-        answer = Api(Scorer(artifact), Settings()).predict(BODY, JSON)
+        answer = ask(api, path, BODY if path == "/predict" else BATCH, traceparent="00-4bf9-00f0-01")
+    api.close()
     assert (answer.status, read(answer)["error"]) == (500, "internal_error")
-    assert b"secret" not in answer.body
+    assert "secret" not in str(answer)
     assert "the secret inside" in caplog.text
-    assert str(EXAMPLE[NUMBER.name]) not in caplog.messages[0]
+    assert "00-4bf9-00f0-01" in caplog.messages[0]
 
 
 def test_a_refused_value_reaches_neither_answer_nor_log(api: Api, caplog: pytest.LogCaptureFixture) -> None:
     secret = "1234567.875"
+    body = json.dumps({**EXAMPLE, NUMBER.name: float(secret)}).encode()
+    table = f"{','.join(EXAMPLE)}\n{','.join(map(str, {**EXAMPLE, NUMBER.name: secret}.values()))}\n".encode()
     with caplog.at_level(logging.DEBUG):
-        answer = api.predict(BODY.replace(f'"{NUMBER.name}": 9'.encode(), f'"{NUMBER.name}": {secret}'.encode()), JSON)
-    assert answer.status == 422
-    assert secret not in answer.body.decode() + caplog.text
+        answers = [ask(api, "/predict", body), ask(api, "/predict_batch", table, "text/csv", accept="application/json")]
+    assert [answer.status for answer in answers] == [422, 200]
+    assert [problem["rule"] for problem in read(answers[1])["results"][0]["detail"]] == ["whole"]
+    assert secret not in str(answers) + caplog.text
 
 
 def test_every_error_a_caller_can_cause_has_a_status() -> None:
@@ -128,22 +218,52 @@ def test_every_error_a_caller_can_cause_has_a_status() -> None:
 
 
 def counted(name: str, **labels: str) -> float:
+    metrics.flush()
     return REGISTRY.get_sample_value(name, labels) or 0.0
 
 
-def test_scores_refusals_and_warnings_are_counted_under_few_labels(api: Api) -> None:
-    tier = read(api.predict(BODY, JSON))["tier"]
-    before = (
-        counted("riskline_scores_total", tier=tier),
-        counted("riskline_refused_total", field=NUMBER.name, rule="required"),
-        counted("riskline_refused_total", field="other", rule="unknown"),
-    )
-    api.predict_batch(json.dumps({"applications": [EXAMPLE, {}, {**EXAMPLE, "shoe_size": 44}]}).encode(), JSON)
-    after = (
-        counted("riskline_scores_total", tier=tier),
-        counted("riskline_refused_total", field=NUMBER.name, rule="required"),
-        counted("riskline_refused_total", field="other", rule="unknown"),
-    )
-    assert [now - then for now, then in zip(after, before, strict=True)] == [1, 1, 1]
-    assert "required" in RULES
-    assert "unknown" in RULES
+def test_scores_refusals_and_requests_are_counted_under_few_labels(api: Api) -> None:
+    tier = read(ask(api, "/predict", BODY))["tier"]
+
+    def now() -> list[float]:
+        return [
+            counted("riskline_scores_total", tier=tier),
+            counted("riskline_refused_total", field=NUMBER.name, rule="required"),
+            counted("riskline_refused_total", field="other", rule="unknown"),
+            counted("riskline_requests_total", route="/predict_batch", status="200"),
+            counted("riskline_request_duration_seconds_count", route="/predict_batch"),
+            counted("riskline_stage_duration_seconds_count", stage="score"),
+            counted("riskline_batch_rows_sum"),
+        ]
+
+    before = now()
+    ask(api, "/predict_batch", json.dumps({"applications": [EXAMPLE, {}, {**EXAMPLE, "shoe_size": 44}]}).encode())
+    assert [after - then for after, then in zip(now(), before, strict=True)] == [1, 1, 1, 1, 1, 1, 3]
+    assert {"required", "unknown"} <= set(RULES)
+
+
+def test_a_gathered_histogram_is_what_prometheus_would_have_counted() -> None:
+    gathered = metrics.Histogram("gathered", "for this test", [], (1, 2, 4))
+    values = [0.5, 1, 1.5, 2, 3, 4, 5, 100]
+    for value in values:
+        gathered.observe((), value)
+    gathered.flush()
+    gathered.flush()
+    assert [REGISTRY.get_sample_value("gathered_bucket", {"le": le}) for le in ("1.0", "2.0", "4.0", "+Inf")] == [
+        2, 4, 6, 8,
+    ]  # fmt: skip
+    assert REGISTRY.get_sample_value("gathered_sum") == sum(values)
+
+
+def test_the_access_log_has_a_line_for_each_request_and_no_value(
+    artifact: Artifact, capsys: pytest.CaptureFixture[str]
+) -> None:
+    api = Api(artifact, Settings(access_log=True))
+    ask(api, "/predict", BODY, traceparent="00-4bf9-00f0-01", x_request_id="mine")
+    ask(api, "/predict_batch", b"{")
+    api.close()
+    first, second = map(json.loads, capsys.readouterr().out.splitlines())
+    assert (first["route"], first["status"], first["bytes_in"]) == ("/predict", 200, len(BODY))
+    assert (first["request_id"], first["traceparent"]) == ("mine", "00-4bf9-00f0-01")
+    assert (second["route"], second["status"], second["traceparent"]) == ("/predict_batch", 400, None)
+    assert set(first) == {"time", "route", "status", "seconds", "bytes_in", "request_id", "traceparent"}

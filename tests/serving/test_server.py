@@ -14,6 +14,8 @@ from typing import Any
 import httpx
 import psutil
 import pytest
+from prometheus_client import CollectorRegistry
+from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.parser import text_string_to_metric_families
 
 from loadtest.server import Server, ServerNotReadyError, running_server
@@ -55,7 +57,7 @@ def test_one_application_is_scored_as_the_artefact_scores_it(http: httpx.Client,
     answer = http.post("/predict", json=EXAMPLE)
     assert answer.status_code == 200
     assert answer.headers["content-type"] == "application/json"
-    assert answer.json()["probability"] == artifact.score(encode([Application.model_validate(EXAMPLE)]))[0]
+    assert answer.json()["probability"] == artifact.score(encode([Application.model_validate(EXAMPLE)]).matrix)[0]
     assert answer.json()["model_version"] == artifact.model_version
 
 
@@ -118,26 +120,43 @@ def test_probes_answer(http: httpx.Client) -> None:
     assert [http.get(path).status_code for path in ("/livez", "/readyz")] == [200, 200]
 
 
-def test_metrics_add_up_over_both_workers(server: Server) -> None:
-    workers = {process.pid for process in psutil.Process(server.pid).children()}
-    assert len(workers) == 2
-    before = sum(samples(server.url, "riskline_scores_total").values())
-    asked = 0
-    # new connections until both workers have answered, as their cpu times show
-    times = {pid: sum(psutil.Process(pid).cpu_times()[:2]) for pid in workers}
+def test_metrics_add_up_over_both_workers(model_folder: Path) -> None:
+    with running_server({"RISKLINE_MODEL": str(model_folder), "RISKLINE_WORKERS": "2"}) as server:
+        workers = psutil.Process(server.pid).children()
+        assert len(workers) == 2
+        asked = 0
+        # new connections until both workers have answered, as their processor times show
+        times = {worker: sum(worker.cpu_times()[:2]) for worker in workers}
 
-    def ask() -> bool:
-        nonlocal asked
-        for _ in range(50):
+        def ask() -> bool:
+            nonlocal asked
+            for _ in range(50):
+                assert httpx.post(f"{server.url}/predict", json=EXAMPLE).status_code == 200
+                asked += 1
+            return all(sum(worker.cpu_times()[:2]) > times[worker] + 0.02 for worker in workers)
+
+        eventually(ask)
+        # counts reach the files a few times a second; then each scrape, whichever worker answers it, knows all of them
+        eventually(lambda: sum(samples(server.url, "riskline_scores_total").values()) == asked)
+        for _ in range(6):
+            assert sum(samples(server.url, "riskline_scores_total").values()) == asked
+            assert samples(server.url, "riskline_requests_total") == {("/predict", "200"): asked}
+            assert samples(server.url, "riskline_request_duration_seconds_count") == {("/predict",): asked}
+        assert list(samples(server.url, "riskline_model_info").values()) == [1.0]
+
+
+def test_counts_are_not_lost_when_the_server_ends(model_folder: Path, tmp_path: Path) -> None:
+    environment = {
+        "RISKLINE_MODEL": str(model_folder),
+        "RISKLINE_WORKERS": "1",
+        "PROMETHEUS_MULTIPROC_DIR": str(tmp_path),
+    }
+    with running_server(environment) as server:
+        for _ in range(7):
             assert httpx.post(f"{server.url}/predict", json=EXAMPLE).status_code == 200
-            asked += 1
-        return all(sum(psutil.Process(pid).cpu_times()[:2]) > times[pid] + 0.02 for pid in workers)
-
-    eventually(ask)
-    # each scrape is answered by either worker, and both know all
-    for _ in range(6):
-        assert sum(samples(server.url, "riskline_scores_total").values()) - before == asked
-    assert list(samples(server.url, "riskline_model_info").values()) == [1.0]
+    registry = CollectorRegistry()
+    MultiProcessCollector(registry, path=str(tmp_path))  # type: ignore[no-untyped-call]
+    assert registry.get_sample_value("riskline_requests_total", {"route": "/predict", "status": "200"}) == 7
 
 
 def test_the_page_has_every_field_with_words_and_example_and_loads_nothing_from_outside(http: httpx.Client) -> None:
@@ -195,6 +214,7 @@ def test_a_killed_worker_is_replaced_and_nothing_is_lost_from_the_metrics(model_
         supervisor = psutil.Process(server.pid)
         for _ in range(3):
             assert httpx.post(f"{server.url}/predict", json=EXAMPLE).status_code == 200
+        eventually(lambda: sum(samples(server.url, "riskline_scores_total").values()) == 3)
         [worker] = supervisor.children()
         worker.send_signal(signal.SIGKILL)
 
@@ -206,7 +226,7 @@ def test_a_killed_worker_is_replaced_and_nothing_is_lost_from_the_metrics(model_
 
         eventually(replaced, within_s=30)
         assert [process.pid for process in supervisor.children()] != [worker.pid]
-        assert sum(samples(server.url, "riskline_scores_total").values()) >= 4
+        eventually(lambda: sum(samples(server.url, "riskline_scores_total").values()) >= 4)
 
 
 def test_sigterm_answers_what_is_under_way_and_ends(model_folder: Path) -> None:

@@ -11,7 +11,7 @@ def test_an_empty_environment_gives_the_defaults() -> None:
 
 def test_values_are_read_by_key() -> None:
     given = read_settings({"RISKLINE_MODEL": "/models/a", "RISKLINE_WORKERS": "3", "RISKLINE_MAX_BODY_MB": "0.5"})
-    assert (given.model, given.workers, given.max_body_bytes) == ("/models/a", 3, 524288)
+    assert (given.model, given.workers, given.most_bytes(bulk=False)[0]) == ("/models/a", 3, 524288)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,152 @@
+"""The same first two steps for many applications at once: Arrow columns → the matrix, without a Python object a row.
+
+The vectorised rules are derived from the schema that the record path validates with. They only find the rows that break
+a rule; what is wrong with such a row is said by the record path itself, so both always agree.
+"""
+
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+from pydantic_core import to_json
+
+from preprocessing.decode import decode_application
+from preprocessing.encode import COLUMN, FIELDS, MODEL_FIELDS, Batch
+from preprocessing.errors import (
+    LONGEST_NAME_REPEATED,
+    MOST_PROBLEMS_TOLD,
+    InvalidApplication,
+    InvalidBatch,
+    Problem,
+)
+from preprocessing.fields import Category, Field, Number
+
+Invalid = npt.NDArray[np.bool_]
+
+_NUMBERS = {field.name for field in FIELDS if isinstance(field.kind, Number)}
+_NUMBER = r"^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$"
+_WORDS = {field.name: pa.array(list(field.kind.values)) for field in FIELDS if isinstance(field.kind, Category)}
+
+
+def check_header(names: Sequence[str]) -> None:
+    """Raises InvalidBatch for a column that no field has, one that comes twice, or a required one that is absent."""
+    known = {field.name for field in FIELDS}
+    counts = Counter(names)
+    problems = [
+        Problem(name[:LONGEST_NAME_REPEATED], "unknown", "no field has this name")
+        for name in counts
+        if name not in known
+    ]
+    problems += [Problem(name, "duplicate", "this column comes more than once") for name in counts if counts[name] > 1]
+    problems += [
+        Problem(field.name, "required", f"the column for {field.kind.label} is missing")
+        for field in FIELDS
+        if field.required and field.name not in names
+    ]
+    if problems:
+        raise InvalidBatch("the columns are not those of an application", problems[:MOST_PROBLEMS_TOLD])
+
+
+def encode_table(table: pa.RecordBatch | pa.Table, text: pa.RecordBatch | pa.Table | None = None) -> Batch:
+    """Columns under their fields' names → the batch. A null, or NaN in a column of numbers, is a missing value.
+
+    `text` is the same table as it was sent, where that was text: a refused row is judged by it.
+    """
+    matrix = np.empty((table.num_rows, len(MODEL_FIELDS)), dtype=np.float32)
+    invalid = np.zeros(table.num_rows, dtype=np.bool_)
+    for field in FIELDS:
+        if field.name in table.schema.names:
+            codes, wrong = _codes(table.column(field.name), field)
+        else:
+            codes, wrong = np.full(table.num_rows, np.nan), np.zeros(table.num_rows, dtype=np.bool_)
+        if wrong.any():
+            codes = np.where(wrong, np.nan, codes)  # also what float32 could not hold
+            invalid |= wrong
+        if field.required:
+            invalid |= np.isnan(codes)
+        if field.name in COLUMN:
+            matrix[:, COLUMN[field.name]] = codes
+    refused = {
+        row: _refusal(_record(table, row) if text is None else _record_of_text(text, row))
+        for row in np.flatnonzero(invalid).tolist()
+    }
+    matrix[invalid] = np.nan
+    return Batch(matrix, refused)
+
+
+def _codes(column: Any, field: Field) -> tuple[npt.NDArray[np.floating[Any]], Invalid]:
+    """(rows,) codes with NaN for missing, and where the value breaks a rule."""
+    if isinstance(field.kind, Category):
+        return _word_codes(column, _WORDS[field.name])
+    return _numbers(column, field.kind)
+
+
+def _word_codes(column: Any, words: Any) -> tuple[npt.NDArray[np.floating[Any]], Invalid]:
+    if pa.types.is_dictionary(column.type):
+        column = column.cast(column.type.value_type)
+    present = column.is_valid().to_numpy(zero_copy_only=False)
+    if pa.types.is_null(column.type):
+        return np.full(len(column), np.nan), present
+    if not (pa.types.is_string(column.type) or pa.types.is_large_string(column.type)):
+        return np.full(len(column), np.nan), present
+    index = pc.index_in(column, value_set=words.cast(column.type))
+    codes = pc.fill_null(index.cast(pa.float64()), np.nan).to_numpy(zero_copy_only=False)
+    return codes, present & np.isnan(codes)
+
+
+def _numbers(column: Any, number: Number) -> tuple[npt.NDArray[np.floating[Any]], Invalid]:
+    if not (pa.types.is_integer(column.type) or pa.types.is_floating(column.type) or pa.types.is_decimal(column.type)):
+        # not a number at all: right only where it is missing
+        return np.full(len(column), np.nan), column.is_valid().to_numpy(zero_copy_only=False)
+    values = pc.fill_null(pc.cast(column, pa.float64(), safe=False), np.nan).to_numpy(zero_copy_only=False)
+    missing = np.isnan(values)
+    with np.errstate(invalid="ignore"):  # infinities are judged, not warned about
+        valid = np.isfinite(values) & (values >= number.low) & (values <= number.high)
+        if number.whole:
+            # pydantic's own tolerance for `multiple_of`, so that both paths judge alike
+            rest, tolerance = np.abs(np.fmod(values, 1.0)), np.abs(values) / 1e9
+            valid &= (rest <= tolerance) | (np.abs(rest - 1.0) <= tolerance)
+    return values, ~(missing | valid)
+
+
+def _refusal(record: Mapping[str, object]) -> InvalidApplication:
+    [verdict] = decode_application(to_json(record, inf_nan_mode="constants", fallback=str))
+    assert isinstance(verdict, InvalidApplication), "the columns' rules refuse what the records' accept: this is a bug"
+    return verdict
+
+
+def _record(table: Any, row: int) -> dict[str, object]:
+    values = table.slice(row, 1).to_pylist()[0]
+    return {name: value for name, value in values.items() if value is not None and value == value}
+
+
+def _record_of_text(table: Any, row: int) -> dict[str, object]:
+    """A row of text as the JSON that its writer meant: a number where a field of numbers holds one."""
+    return {
+        name: float(cell) if name in _NUMBERS and re.fullmatch(_NUMBER, cell) else cell
+        for name, cell in _record(table, row).items()
+        if isinstance(cell, str)
+    }
+
+
+def encode_text(table: pa.RecordBatch | pa.Table) -> Batch:
+    """Columns of text, as CSV is read → the batch. An empty cell is a missing value."""
+    parsed = table
+    for position, name in enumerate(table.schema.names):
+        if name in _NUMBERS:
+            parsed = parsed.set_column(position, name, _parsed(table.column(position)))
+    return encode_table(parsed, text=table)
+
+
+def _parsed(column: Any) -> Any:
+    """Text → numbers; what is no number becomes infinite, which no field allows."""
+    try:
+        return pc.cast(column, pa.float64())
+    except pa.ArrowInvalid:
+        number = pc.match_substring_regex(column, _NUMBER)
+        return pc.if_else(number, pc.cast(pc.if_else(number, column, None), pa.float64()), np.inf)

@@ -1,0 +1,42 @@
+"""Last step of an application's way: scores → the bytes of an answer.
+
+One row's JSON is put together from parts made once a model; a test holds it to what pydantic writes of a `Score`.
+"""
+
+from functools import lru_cache
+
+from pydantic_core import to_json
+
+from model.policy import TIERS
+from serving.errors import ErrorAnswer
+from serving.scorer import Scores, ScoreWarning
+
+_END = ',"warnings":[]}'
+
+
+def json_rows(scores: Scores) -> list[str]:
+    """One JSON object for each row: its score, or its own error."""
+    middles = _middles(scores.model_version, scores.policy_version)
+    rows = [
+        f'{{"probability":{probability}{middles[tier]}{decision_id}"{_END}'
+        for probability, tier, decision_id in zip(scores.probability, scores.tier, scores.decision_id, strict=True)
+    ]
+    for row, warnings in scores.warnings.items():
+        rows[row] = f"{rows[row].removesuffix(_END)},{_warnings(warnings)}}}"
+    for row, refused in scores.refused.items():
+        rows[row] = to_json(ErrorAnswer.of(refused)).decode()
+    return rows
+
+
+@lru_cache(maxsize=8)
+def _middles(model_version: str, policy_version: str) -> list[str]:
+    """What stands between probability and decision id, for each tier."""
+    return [
+        f',"tier":"{tier}","model_version":"{model_version}","policy_version":"{policy_version}","decision_id":"'
+        for tier in TIERS
+    ]
+
+
+@lru_cache(maxsize=1024)
+def _warnings(warnings: tuple[ScoreWarning, ...]) -> str:
+    return '"warnings":' + to_json(warnings).decode()

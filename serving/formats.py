@@ -1,0 +1,152 @@
+"""The bodies that a batch may come and go in, by media type: how each is read into batches and written from scores.
+
+    application/json  application/jsonlines  text/csv  application/vnd.apache.arrow.stream  application/x-parquet
+
+All but JSON are read and written as a stream, block by block. pyarrow is imported by the first body that needs it.
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+from fnmatch import fnmatchcase
+from itertools import islice
+from typing import BinaryIO, NamedTuple
+
+from preprocessing.decode import decode_batch, decode_lines
+from preprocessing.encode import Batch, encode
+from serving.answers import json_rows
+from serving.errors import NotAcceptable, UnsupportedMediaType
+from serving.scorer import Scores
+
+JSON = "application/json"
+SYNONYMS = {
+    "application/x-ndjson": "application/jsonlines",
+    "application/vnd.apache.parquet": "application/x-parquet",
+}
+_LINES_AT_ONCE = 1024
+
+
+def _read_json(source: BinaryIO) -> Iterator[Batch]:
+    yield encode(decode_batch(source.read()))
+
+
+def _write_json(answers: Iterable[Scores], target: BinaryIO) -> None:
+    rows = [row for scores in answers for row in json_rows(scores)]
+    target.write(f'{{"results":[{",".join(rows)}]}}'.encode())
+
+
+def _read_json_lines(source: BinaryIO) -> Iterator[Batch]:
+    lines = (line for raw in source if (line := raw.strip()))
+    while block := list(islice(lines, _LINES_AT_ONCE)):
+        yield encode(decode_lines(block))
+
+
+def _write_json_lines(answers: Iterable[Scores], target: BinaryIO) -> None:
+    for scores in answers:
+        target.write("".join([row + "\n" for row in json_rows(scores)]).encode())
+
+
+def _read_csv(source: BinaryIO) -> Iterator[Batch]:
+    from preprocessing.tables import read_csv
+
+    return read_csv(source)
+
+
+def _write_csv(answers: Iterable[Scores], target: BinaryIO) -> None:
+    from serving.tables import write_csv
+
+    write_csv(answers, target)
+
+
+def _read_arrow(source: BinaryIO) -> Iterator[Batch]:
+    from preprocessing.tables import read_arrow
+
+    return read_arrow(source)
+
+
+def _write_arrow(answers: Iterable[Scores], target: BinaryIO) -> None:
+    from serving.tables import write_arrow
+
+    write_arrow(answers, target)
+
+
+def _read_parquet(source: BinaryIO) -> Iterator[Batch]:
+    from preprocessing.tables import read_parquet
+
+    return read_parquet(source)
+
+
+def _write_parquet(answers: Iterable[Scores], target: BinaryIO) -> None:
+    from serving.tables import write_parquet
+
+    write_parquet(answers, target)
+
+
+class Format(NamedTuple):
+    """`read` gives the batches of a body one by one, `write` writes the answers; JSON alone is held whole."""
+
+    media_type: str
+    read: Callable[[BinaryIO], Iterator[Batch]]
+    write: Callable[[Iterable[Scores], BinaryIO], None]
+
+
+FORMATS = {
+    format_.media_type: format_
+    for format_ in (
+        Format(JSON, _read_json, _write_json),
+        Format("application/jsonlines", _read_json_lines, _write_json_lines),
+        Format("text/csv", _read_csv, _write_csv),
+        Format("application/vnd.apache.arrow.stream", _read_arrow, _write_arrow),
+        Format("application/x-parquet", _read_parquet, _write_parquet),
+    )
+}
+
+
+def format_of(content_type: str | None) -> Format:
+    """The format of a request's body; no Content-Type is taken for JSON. UnsupportedMediaType for any other."""
+    if content_type is None:
+        return FORMATS[JSON]
+    media_type, charset = _parsed(content_type)
+    found = FORMATS.get(SYNONYMS.get(media_type, media_type))
+    if found is None or charset not in ("", "utf-8", "utf8"):
+        raise not_offered()
+    return found
+
+
+def is_bulk(content_type: bytes) -> bool:
+    """Whether the body is of a format that is read as a stream, and so has limits of its own."""
+    media_type, _ = _parsed(content_type.decode("latin-1"))
+    return SYNONYMS.get(media_type, media_type) in FORMATS.keys() - {JSON}
+
+
+def not_offered() -> UnsupportedMediaType:
+    return UnsupportedMediaType(f"the Content-Type must be one of {', '.join(FORMATS)}, text in UTF-8")
+
+
+def format_accepted(accept: str | None, sent: Format) -> Format:
+    """The answer's format: the first of `Accept` that we offer, by default the request's own; else NotAcceptable."""
+    if accept is None:
+        return sent
+    for part in sorted(accept.split(","), key=_quality, reverse=True):
+        media_type, _ = _parsed(part)
+        pattern = SYNONYMS.get(media_type, media_type)
+        for offered in (sent, *FORMATS.values()):
+            if fnmatchcase(offered.media_type, pattern):
+                return offered
+    raise NotAcceptable(f"Accept must allow one of {', '.join(FORMATS)}")
+
+
+def _parsed(header: str) -> tuple[str, str]:
+    """A media type in lower case and its charset, if it names one (RFC 9110)."""
+    media_type, *parameters = header.lower().split(";")
+    charset = next((p.strip()[len("charset=") :] for p in parameters if p.strip().startswith("charset=")), "")
+    return media_type.strip(), charset.strip('"')
+
+
+def _quality(part: str) -> float:
+    for parameter in part.split(";")[1:]:
+        name, _, value = parameter.strip().partition("=")
+        if name == "q":
+            try:
+                return float(value)
+            except ValueError:
+                return 0.0
+    return 1.0
