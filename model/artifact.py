@@ -23,7 +23,8 @@ import sys
 import tarfile
 import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from concurrent.futures import Executor
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
@@ -99,14 +100,10 @@ class Artifact:
         """(2, fields) float32: the lowest and highest code that training saw in each column of the matrix."""
         return np.array([self.manifest.ranges[field.name] for field in MODEL_FIELDS], dtype=np.float32).T
 
-    def score(self, matrix: Matrix) -> npt.NDArray[np.float64]:
+    def score(self, matrix: Matrix, threads: Executor | None = None, parts: int = 1) -> npt.NDArray[np.float64]:
         """(rows,) probabilities as they are answered: six digits, so that a tier follows from what is shown."""
-        exact: npt.NDArray[np.float64] = self.graph.probability(matrix).astype(np.float64)
+        exact: npt.NDArray[np.float64] = self.graph.probability(matrix, threads, parts).astype(np.float64)
         return exact.round(DIGITS)
-
-    def with_threads(self, threads: int) -> "Artifact":
-        """The same artefact with a graph of its own that spreads one large matrix over `threads` cores."""
-        return replace(self, graph=Graph(self.files[GRAPH], threads=threads))
 
 
 def build(graph: bytes, policy: Policy, golden: list[Golden], facts: Mapping[str, Any]) -> dict[str, bytes]:

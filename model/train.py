@@ -53,6 +53,7 @@ PARAMETERS: Mapping[str, Any] = {
     "nthread": 1,  # sums in another order give other bytes
 }
 PATIENCE = 30  # rounds without a better validation loss
+GOOD_ENOUGH = 1.003  # times the best loss: one tree in seven fewer, and so less work, for 0.0001 of AUC
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,17 +125,21 @@ def fit(
     validation: npt.NDArray[np.int64],
     seed: int,
 ) -> xgboost.Booster:
-    """Boosts trees on the rows `fitting` until the loss on the rows `validation` stops falling; keeps the best."""
+    """Boosts trees on the rows `fitting` until the loss on the rows `validation` stops falling; keeps the fewest trees
+    that come within `GOOD_ENOUGH` of its best."""
     directions = tuple(field.kind.risk for field in MODEL_FIELDS) + tuple(derived.risk for derived in DERIVED)
+    progress: dict[str, dict[str, list[float]]] = {}
     booster = xgboost.train(
         {**PARAMETERS, "seed": seed, "monotone_constraints": directions},
         xgboost.DMatrix(features[fitting], label=bad[fitting]),
         num_boost_round=MOST_TREES,
         evals=[(xgboost.DMatrix(features[validation], label=bad[validation]), "validation")],
         early_stopping_rounds=PATIENCE,
+        evals_result=progress,
         verbose_eval=False,
     )
-    return booster[: booster.best_iteration + 1]
+    losses = np.array(progress["validation"]["logloss"])
+    return booster[: int(np.argmax(losses <= losses.min() * GOOD_ENOUGH)) + 1]
 
 
 def calibrate(margin: npt.NDArray[np.float32], bad: npt.NDArray[np.bool_]) -> Calibration:

@@ -6,7 +6,7 @@ pydantic's Rust core parses and validates in one pass. Only a body that fails is
 import json
 from collections import Counter
 from collections.abc import Sequence
-from typing import Annotated, Any
+from typing import Annotated, Any, cast
 
 from pydantic import BaseModel, ConfigDict, GetCoreSchemaHandler, ValidationError
 from pydantic_core import CoreSchema, ErrorDetails, core_schema, from_json, to_json
@@ -68,18 +68,16 @@ def decode_batch(body: bytes) -> list[Row]:
     itself.
     """
     try:
-        valid: Sequence[Application | None] = _Batch.model_validate_json(body).applications
+        valid = cast(list[Application | None], _Batch.model_validate_json(body).applications)
     except ValidationError as error:
         raise _envelope_error(error) from None
-    rows: list[Row]
-    if None in valid:
-        rows = [
-            row if row is not None else _reason_for_refusal(element)
-            for row, element in zip(valid, from_json(body)["applications"], strict=True)
-        ]
+    refused = [index for index, row in enumerate(valid) if row is None]  # `None in valid` would ask pydantic's __eq__
+    if not refused:
+        rows = cast(list[Row], valid)
     else:
-        rows = [row for row in valid if row is not None]
-    keys = 1 + sum(len(row.model_fields_set) for row in rows if isinstance(row, Application))
+        elements = from_json(body)["applications"]
+        rows = [row if row is not None else _reason_for_refusal(elements[index]) for index, row in enumerate(valid)]
+    keys = 1 + sum([len(row.model_fields_set) for row in rows if isinstance(row, Application)])
     if body.count(b":") != keys:
         rows = _refuse_duplicate_keys(body, rows)
     return rows

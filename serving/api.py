@@ -84,8 +84,10 @@ class Api:
     def __init__(self, artifact: Artifact, settings: Settings) -> None:
         self._settings = settings
         self._turn = Turn(Scorer(artifact))
-        self._bulk = Scorer(artifact.with_threads(cores()))
-        self._threads = ThreadPoolExecutor(cores(), thread_name_prefix="bulk", initializer=_give_way)
+        # two pools: a body waits in its thread for the parts that it is scored in
+        self._threads = ThreadPoolExecutor(cores(), thread_name_prefix="body", initializer=_give_way)
+        self._parts = ThreadPoolExecutor(cores(), thread_name_prefix="part", initializer=_give_way)
+        self._bulk = Scorer(artifact, self._parts, cores())
         self._access_log = AccessLog() if settings.access_log else None
         self._request_ids = map("{}-{:x}".format, itertools.repeat(secrets.token_hex(4)), itertools.count(1))
 
@@ -144,6 +146,7 @@ class Api:
         if self._access_log:
             self._access_log.flush()
         self._threads.shutdown()
+        self._parts.shutdown()
 
     async def _predict(self, request: Request) -> Worked:
         started = time.perf_counter()

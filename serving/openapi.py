@@ -23,7 +23,7 @@ from serving.scorer import Score
 EXAMPLE = {field.name: field.kind.example for field in FIELDS}
 REFUSED_EXAMPLE = {**EXAMPLE, "unheard_of": 1}
 SCORE_EXAMPLE = {
-    "probability": 0.142916,
+    "probability": 0.166922,
     "tier": "medium",
     "model_version": "0123456789ab",
     "policy_version": "ba9876543210",

@@ -8,6 +8,7 @@ It always takes a batch; one application is a batch of one. Answers are columns;
 import os
 import time
 from collections.abc import Mapping
+from concurrent.futures import Executor
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Annotated, Literal
@@ -76,16 +77,17 @@ class Scores:
 
 
 class Scorer:
-    """Scores batches with one verified artefact."""
+    """Scores batches with one verified artefact, large ones in `parts` side by side where `threads` are given."""
 
-    def __init__(self, artifact: Artifact) -> None:
+    def __init__(self, artifact: Artifact, threads: Executor | None = None, parts: int = 1) -> None:
         self.artifact = artifact
+        self._threads, self._parts = threads, parts
         self._low, self._high = artifact.ranges
 
     def score(self, batch: Batch) -> Scores:
         """One answer for each row of the batch, in order."""
         started = time.perf_counter()
-        probability = self.artifact.score(batch.matrix)
+        probability = self.artifact.score(batch.matrix, self._threads, self._parts)
         scored = time.perf_counter()
         rows = len(batch.matrix)
         assert probability.shape == (rows,), "as many answers as applications: this is a bug"

@@ -148,7 +148,7 @@ def test_requests_of_one_turn_are_scored_in_one_call_and_each_gets_its_own_answe
     calls: list[int] = []
     original = Artifact.score
 
-    def score(self: Artifact, matrix: Matrix) -> npt.NDArray[np.float64]:
+    def score(self: Artifact, matrix: Matrix, *_: object) -> npt.NDArray[np.float64]:
         calls.append(len(matrix))
         return original(self, matrix)
 

@@ -1,5 +1,6 @@
 import json
 import uuid
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,7 @@ from hypothesis import strategies as st
 from pydantic_core import to_json
 
 from model.artifact import Artifact
+from model.data import Labelled
 from preprocessing.decode import decode_application, decode_batch
 from preprocessing.encode import MODEL_FIELDS, encode
 from preprocessing.errors import InvalidApplication
@@ -106,7 +108,7 @@ def test_an_empty_batch_has_no_answers(scorer: Scorer) -> None:
 def test_a_model_that_loses_a_row_is_a_bug_and_not_an_answer(
     artifact: Artifact, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(Artifact, "score", lambda _, matrix: np.full(len(matrix) - 1, 0.5))
+    monkeypatch.setattr(Artifact, "score", lambda _, matrix, *__: np.full(len(matrix) - 1, 0.5))
     with pytest.raises(AssertionError, match="this is a bug"):
         Scorer(artifact).score(encode([Application.model_validate(EXAMPLE)]))
 
@@ -115,7 +117,7 @@ def test_a_model_that_loses_a_row_is_a_bug_and_not_an_answer(
 def test_an_impossible_probability_is_a_bug_and_not_an_answer(
     artifact: Artifact, monkeypatch: pytest.MonkeyPatch, impossible: float
 ) -> None:
-    monkeypatch.setattr(Artifact, "score", lambda _, matrix: np.full(len(matrix), impossible))
+    monkeypatch.setattr(Artifact, "score", lambda _, matrix, *__: np.full(len(matrix), impossible))
     with pytest.raises(AssertionError, match="this is a bug"):
         Scorer(artifact).score(encode([Application.model_validate(EXAMPLE)]))
 
@@ -130,10 +132,14 @@ def test_decision_ids_are_uuids_of_version_7_that_sort_by_time() -> None:
     assert times == sorted(times)
 
 
-def test_an_answer_does_not_depend_on_how_many_others_there_are(scorer: Scorer, artifact: Artifact) -> None:
-    one = Application.model_validate(EXAMPLE)
-    expected = scored(scorer, EXAMPLE).probability
-    for threads in (1, 2):
-        several = Scorer(artifact.with_threads(threads))
-        for rows in (2, 64, 5000):
-            assert set(several.score(encode([one] * rows)).probability) == {expected}
+def test_an_answer_does_not_depend_on_the_size_of_its_batch_or_the_number_of_threads(
+    artifact: Artifact, labelled: Labelled
+) -> None:
+    matrix = labelled.matrix
+    alone = np.concatenate([artifact.score(matrix[row : row + 1]) for row in range(len(matrix))])
+    with ThreadPoolExecutor(4) as threads:
+        for rows in (2, 50, 64, 1000, len(matrix)):
+            for parts in (1, 2, 4):
+                batches = [matrix[start : start + rows] for start in range(0, len(matrix), rows)]
+                together = np.concatenate([artifact.score(batch, threads, parts) for batch in batches])
+                np.testing.assert_array_equal(together, alone)
