@@ -33,9 +33,12 @@ _NUMBER = r"^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$"
 _WORDS = {field.name: pa.array(list(field.kind.values)) for field in FIELDS if isinstance(field.kind, Category)}
 
 
-def check_header(names: Sequence[str]) -> None:
-    """Raises InvalidBatch for a column that no field has, one that comes twice, or a required one that is absent."""
-    known = {field.name for field in FIELDS}
+def check_header(names: Sequence[str], kept: Sequence[str] = ()) -> None:
+    """Raises InvalidBatch for a column that no field has, one that comes twice, or a required one that is absent.
+
+    The columns `kept` need be no fields, but they must be there.
+    """
+    known = {field.name for field in FIELDS} | set(kept)
     counts = Counter(names)
     problems = [
         Problem(name[:LONGEST_NAME_REPEATED], "unknown", "no field has this name")
@@ -48,6 +51,7 @@ def check_header(names: Sequence[str]) -> None:
         for field in FIELDS
         if field.required and field.name not in names
     ]
+    problems += [Problem(name, "required", "there is no such column to keep") for name in kept if name not in names]
     if problems:
         raise InvalidBatch("the columns are not those of an application", problems[:MOST_PROBLEMS_TOLD])
 
@@ -88,7 +92,7 @@ def _codes(column: Any, field: Field) -> tuple[npt.NDArray[np.floating[Any]], In
 
 def _word_codes(column: Any, words: Any) -> tuple[npt.NDArray[np.floating[Any]], Invalid]:
     if pa.types.is_dictionary(column.type):
-        column = column.cast(column.type.value_type)
+        return _dictionary_codes(column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column, words)
     present = column.is_valid().to_numpy(zero_copy_only=False)
     if pa.types.is_null(column.type):
         return np.full(len(column), np.nan), present
@@ -97,6 +101,13 @@ def _word_codes(column: Any, words: Any) -> tuple[npt.NDArray[np.floating[Any]],
     index = pc.index_in(column, value_set=words.cast(column.type))
     codes = pc.fill_null(index.cast(pa.float64()), np.nan).to_numpy(zero_copy_only=False)
     return codes, present & np.isnan(codes)
+
+
+def _dictionary_codes(column: Any, words: Any) -> tuple[npt.NDArray[np.floating[Any]], Invalid]:
+    """Each word is looked up once, not once a row."""
+    codes, wrong = _word_codes(column.dictionary, words)
+    index = pc.fill_null(column.indices.cast(pa.int64()), len(codes)).to_numpy(zero_copy_only=False)
+    return np.append(codes, np.nan)[index], np.append(wrong, False)[index]
 
 
 def _numbers(column: Any, number: Number) -> tuple[npt.NDArray[np.floating[Any]], Invalid]:
@@ -109,8 +120,7 @@ def _numbers(column: Any, number: Number) -> tuple[npt.NDArray[np.floating[Any]]
         valid = np.isfinite(values) & (values >= number.low) & (values <= number.high)
         if number.whole:
             # pydantic's own tolerance for `multiple_of`, so that both paths judge alike
-            rest, tolerance = np.abs(np.fmod(values, 1.0)), np.abs(values) / 1e9
-            valid &= (rest <= tolerance) | (np.abs(rest - 1.0) <= tolerance)
+            valid &= np.abs(values - np.rint(values)) <= np.abs(values) / 1e9
     return values, ~(missing | valid)
 
 

@@ -23,6 +23,7 @@ from preprocessing.errors import InvalidApplication, MalformedBody, Problem
 BLOCK_ROWS = 4096  # of a dozen float32 fields stay in a core's second-level cache
 _CSV_BLOCK_BYTES = 2**20
 _LONGEST_CSV_HEADER = 2**16
+_LARGEST_ROW = 4096  # bytes unpacked: no application comes near it, and a file made to fill the memory is far above
 
 
 def read_csv(source: BinaryIO) -> Iterator[Batch]:
@@ -35,7 +36,7 @@ def read_csv(source: BinaryIO) -> Iterator[Batch]:
         has_header = not set(known).isdisjoint(names)
         if has_header:
             check_header(names)
-        elif names and len(names) != len(known):
+        elif len(names) != len(known):
             raise MalformedBody(f"a CSV without a header needs {len(known)} columns in schema order, not {len(names)}")
         wrong_width: dict[int, InvalidApplication] = {}
 
@@ -78,11 +79,21 @@ def read_arrow(source: BinaryIO) -> Iterator[Batch]:
                 yield encode_table(block.slice(start, BLOCK_ROWS))
 
 
+def rows_of_parquet(source: BinaryIO) -> int:
+    """The rows that a Parquet file declares, for a limit to be held before anything is unpacked."""
+    with _no_arrow_errors("Parquet file"):
+        rows: int = pyarrow.parquet.ParquetFile(_native(source)).metadata.num_rows
+        return rows
+
+
 def read_parquet(source: BinaryIO) -> Iterator[Batch]:
     """A Parquet file, row group by row group."""
     with _no_arrow_errors("Parquet file"):
         file = pyarrow.parquet.ParquetFile(_native(source))
         check_header(file.schema_arrow.names)
+        groups = [file.metadata.row_group(number) for number in range(file.metadata.num_row_groups)]
+        if any(group.total_byte_size > _LARGEST_ROW * max(group.num_rows, 1) + _CSV_BLOCK_BYTES for group in groups):
+            raise MalformedBody("the Parquet file would unpack to far more than its rows can hold")
         for block in file.iter_batches(batch_size=BLOCK_ROWS, use_threads=False):
             yield encode_table(block)
 

@@ -181,6 +181,8 @@ class Api:
 
     def _scored(self, sent: Format, body: Body, seconds: dict[str, float]) -> Iterator[Scores]:
         most_rows, setting = self._settings.most_rows(bulk=sent.media_type != JSON)
+        if (declared := sent.declared_rows(as_file(body))) > most_rows:
+            raise BatchTooLarge.of(declared, most_rows, setting)
         rows = 0
         batches = sent.read(as_file(body))
         while True:

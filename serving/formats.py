@@ -74,6 +74,12 @@ def _read_parquet(source: BinaryIO) -> Iterator[Batch]:
     return read_parquet(source)
 
 
+def _rows_of_parquet(source: BinaryIO) -> int:
+    from preprocessing.tables import rows_of_parquet
+
+    return rows_of_parquet(source)
+
+
 def _write_parquet(answers: Iterable[Scores], target: BinaryIO) -> None:
     from serving.tables import write_parquet
 
@@ -86,6 +92,7 @@ class Format(NamedTuple):
     media_type: str
     read: Callable[[BinaryIO], Iterator[Batch]]
     write: Callable[[Iterable[Scores], BinaryIO], None]
+    declared_rows: Callable[[BinaryIO], int] = lambda _: 0  # what a body says of itself before it is read
 
 
 FORMATS = {
@@ -95,7 +102,7 @@ FORMATS = {
         Format("application/jsonlines", _read_json_lines, _write_json_lines),
         Format("text/csv", _read_csv, _write_csv),
         Format("application/vnd.apache.arrow.stream", _read_arrow, _write_arrow),
-        Format("application/x-parquet", _read_parquet, _write_parquet),
+        Format("application/x-parquet", _read_parquet, _write_parquet, _rows_of_parquet),
     )
 }
 

@@ -17,7 +17,7 @@ from preprocessing.schema import Application
 from serving import VERSION
 from serving.api import Batch, Results
 from serving.errors import ErrorAnswer
-from serving.formats import JSON
+from serving.formats import FORMATS, JSON
 from serving.scorer import Score
 
 EXAMPLE = {field.name: field.kind.example for field in FIELDS}
@@ -30,6 +30,21 @@ SCORE_EXAMPLE = {
     "decision_id": "01a209b3-117e-7530-8ca4-a96cd0dd9bb1",
     "warnings": [],
 }
+
+PARAMETERS = [
+    {
+        "name": "timing",
+        "in": "query",
+        "description": "`true` adds a Server-Timing header with the milliseconds of each stage.",
+        "schema": {"type": "boolean"},
+    },
+    {
+        "name": "X-Request-Id",
+        "in": "header",
+        "description": "Comes back with the answer; one is made where none is sent. Up to 128 visible ASCII characters.",
+        "schema": {"type": "string"},
+    },
+]
 
 # The page that BentoML serves at "/" without its tracker and its banner
 PAGE = """<!DOCTYPE html>
@@ -77,7 +92,8 @@ def document() -> dict[str, Any]:
                 {"applications": [EXAMPLE, REFUSED_EXAMPLE]},
                 "Results",
                 {"results": [SCORE_EXAMPLE, _error_example()]},
-                (400, 413, 415, 422, 500, 504),
+                (400, 406, 413, 415, 422, 500, 504),
+                others=tuple(media_type for media_type in FORMATS if media_type != JSON),
             ),
             "/livez": _probe("200 while the process answers at all"),
             "/readyz": _probe("200 once the model has scored its golden rows right"),
@@ -100,12 +116,15 @@ def _scoring(
     answer: str,
     answer_example: Any,
     errors: tuple[int, ...],
+    others: tuple[str, ...] = (),
 ) -> dict[str, Any]:
-    responses = {"200": {"description": "Scored", "content": _json(answer, answer_example)}}
+    """`others` are the media types besides JSON that the body and its answer may come in."""
+    in_other_forms = {media_type: {"schema": {"type": "string", "format": "binary"}} for media_type in others}
+    responses = {"200": {"description": "Scored", "content": _json(answer, answer_example) | in_other_forms}}
     for status in errors:
         responses[str(status)] = {"description": HTTPStatus(status).phrase, "content": _json("ErrorAnswer")}
-    content = {"required": True, "content": _json(body, body_example)}
-    return {"post": {"summary": summary, "requestBody": content, "responses": responses}}
+    content = {"required": True, "content": _json(body, body_example) | in_other_forms}
+    return {"post": {"summary": summary, "parameters": PARAMETERS, "requestBody": content, "responses": responses}}
 
 
 def _probe(summary: str) -> dict[str, Any]:
