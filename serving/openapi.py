@@ -41,7 +41,7 @@ PARAMETERS = [
     {
         "name": "X-Request-Id",
         "in": "header",
-        "description": "Comes back with the answer; one is made where none is sent. Up to 128 visible ASCII characters.",
+        "description": "Comes back with the answer; one is made where none is sent. At most 128 ASCII characters.",
         "schema": {"type": "string"},
     },
 ]
