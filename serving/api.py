@@ -36,7 +36,7 @@ log = logging.getLogger("riskline")
 
 ROUTES = frozenset({"/predict", "/predict_batch"})
 
-INLINE_BYTES = 32 * 1024  # a smaller batch is scored before a thread would have started on it
+INLINE_BYTES = 32 * 1024  # so much JSON is scored before a thread would have started on it
 _CALLERS_ID = re.compile(rb"[!-~]{1,128}")
 Headers = list[tuple[bytes, bytes]]
 
@@ -100,21 +100,7 @@ class Api:
         """Answers a request to one of `ROUTES`, whatever is wrong with it."""
         started = time.perf_counter()
         size = size_of(request.body)
-        try:
-            most_bytes, setting = self.most_bytes(path, request.headers)
-            if size > most_bytes:
-                raise BodyTooLarge(
-                    f"the body is larger than the limit of {round(most_bytes / 2**20, 3):g} MiB ({setting})"
-                )
-            worked = await (self._predict(request) if path == "/predict" else self._predict_batch(request))
-        except RisklineError as error:
-            worked = _refused(ErrorAnswer.of(error))
-        except Exception:
-            log.exception("unexpected error in %s, traceparent %s", path, _text(request.headers.get(b"traceparent")))
-            worked = _refused(ErrorAnswer("internal_error", "something broke on our side; the log says what"))
-        finally:
-            if not isinstance(request.body, bytes):
-                request.body.close()
+        worked = await self._worked(path, request, size)
         request_id = request.headers.get(b"x-request-id")
         if request_id is None or not _CALLERS_ID.fullmatch(request_id):
             request_id = next(self._request_ids).encode()
@@ -148,6 +134,22 @@ class Api:
         self._threads.shutdown()
         self._parts.shutdown()
 
+    async def _worked(self, path: str, request: Request, size: int) -> Worked:
+        try:
+            most_bytes, setting = self.most_bytes(path, request.headers)
+            if size > most_bytes:
+                limit = round(most_bytes / 2**20, 3)
+                raise BodyTooLarge(f"the body is larger than the limit of {limit:g} MiB ({setting})")
+            return await (self._predict(request) if path == "/predict" else self._predict_batch(request))
+        except RisklineError as error:
+            return _refused(ErrorAnswer.of(error))
+        except Exception:
+            log.exception("unexpected error in %s, traceparent %s", path, _text(request.headers.get(b"traceparent")))
+            return _refused(ErrorAnswer("internal_error", "something broke on our side; the log says what"))
+        finally:
+            if not isinstance(request.body, bytes):
+                request.body.close()
+
     async def _predict(self, request: Request) -> Worked:
         started = time.perf_counter()
         content_type = request.headers.get(b"content-type")
@@ -163,7 +165,7 @@ class Api:
     async def _predict_batch(self, request: Request) -> Worked:
         sent = format_of(_text(request.headers.get(b"content-type")))
         wanted = format_accepted(_text(request.headers.get(b"accept")), sent)
-        if isinstance(request.body, bytes) and len(request.body) <= INLINE_BYTES:
+        if sent.media_type == JSON and isinstance(request.body, bytes) and len(request.body) <= INLINE_BYTES:
             return self._score_all(request.body, sent, wanted)
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._threads, self._score_all, request.body, sent, wanted)
