@@ -10,7 +10,7 @@ export BENTOML_HOME ?= $(HOME)/bentoml
 NEWEST_MODEL := $(BENTOML_HOME)/models/riskline/latest
 
 .DEFAULT_GOAL := help
-.PHONY: help serve train build check quick test loadtest lock clean
+.PHONY: help serve train build check quick test loadtest bench lock clean
 
 help: ## List the targets
 	@grep -E '^[a-z-]+:.*## ' Makefile | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -40,8 +40,12 @@ test: check ## Check and run every test: what CI runs
 loadtest: $(VENV)/development ## Start a server, load it with locust, leave build/loadtest.html
 	$(BIN)/python -m loadtest.run
 
-lock: $(VENV)/development ## Lock the dependencies of pyproject.toml anew, with hashes
+bench: $(VENV)/development ## Measure side by side with other servers (20 min; QUICK=1: 4 min); leaves loadtest/results.md
+	$(BIN)/python -m loadtest.bench $(if $(QUICK),--quick)
+
+lock: $(VENV)/development ## Lock the dependencies of pyproject.toml and of the bench's contenders anew, with hashes
 	$(BIN)/python requirements/lock.py
+	$(BIN)/python -m loadtest.bench_lock
 
 clean: ## Remove the environment and everything built
 	rm -rf $(VENV) build .mypy_cache .ruff_cache .pytest_cache .hypothesis
