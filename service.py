@@ -80,7 +80,7 @@ class Riskline:
     @bentoml.on_startup
     async def start(self) -> None:
         self._housekeeping = asyncio.create_task(self.api.housekeeping())
-        sys.setswitchinterval(0.0005)  # a bulk body's thread hands the interpreter back to single requests ten times sooner
+        sys.setswitchinterval(0.0005)  # a bulk thread hands the interpreter back to single requests ten times sooner
         gc.collect()
         gc.freeze()  # what is there now stays: no collection needs to look at it again
 

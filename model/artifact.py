@@ -35,7 +35,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from model.errors import ArtifactError, PolicyError
 from model.graph import Graph
-from model.policy import DIGITS, Policy, Tier
+from model.policy import Policy, Tier, answered
 from preprocessing.encode import FIELDS, MODEL_FIELDS, Matrix, encode
 from preprocessing.schema import Application
 
@@ -100,10 +100,9 @@ class Artifact:
         """(2, fields) float32: the lowest and highest code that training saw in each column of the matrix."""
         return np.array([self.manifest.ranges[field.name] for field in MODEL_FIELDS], dtype=np.float32).T
 
-    def score(self, matrix: Matrix, threads: Executor | None = None, parts: int = 1) -> npt.NDArray[np.float64]:
-        """(rows,) probabilities as they are answered: six digits, so that a tier follows from what is shown."""
-        exact: npt.NDArray[np.float64] = self.graph.probability(matrix, threads, parts).astype(np.float64)
-        return exact.round(DIGITS)
+    def score(self, matrix: Matrix, threads: Executor | None = None, parts: int = 1) -> list[float]:
+        """A probability for each row, as it is answered."""
+        return answered(self.graph.probability(matrix, threads, parts))
 
 
 def build(graph: bytes, policy: Policy, golden: list[Golden], facts: Mapping[str, Any]) -> dict[str, bytes]:

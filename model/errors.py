@@ -1,4 +1,4 @@
-"""What can be wrong with a model, its artefact or the data it is trained on: one line each, with what to do."""
+"""What can be wrong with a model, its artefact or the files it meets: one line each, with what to do."""
 
 from preprocessing.errors import RisklineError
 
@@ -19,6 +19,12 @@ class PolicyError(RisklineError):
     """No thresholds meet the policy's targets, or the thresholds contradict each other."""
 
     code = "bad_policy"
+
+
+class ScoringError(RisklineError):
+    """Applications cannot be read from where somebody said, or their scores not be written there."""
+
+    code = "scoring"
 
 
 class ParityError(RisklineError):

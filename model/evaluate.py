@@ -35,7 +35,7 @@ def calibration_error(bad: npt.NDArray[np.bool_], probability: npt.NDArray[np.fl
 
 def tiers(bad: npt.NDArray[np.bool_], probability: npt.NDArray[np.float64], policy: Policy) -> dict[str, Any]:
     """For each tier the applicants by outcome, their share of all and their bad rate: the confusion by tier."""
-    tier = policy.tiers(np.round(probability, DIGITS))
+    tier = np.array(policy.tiers(np.round(probability, DIGITS).tolist()))
     table: dict[str, Any] = {}
     for index, name in enumerate(TIERS):
         group = bad[tier == index]

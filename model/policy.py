@@ -5,6 +5,8 @@ group of safest applicants of whom at most `low_bad_rate` went bad, *high* the l
 least `high_bad_rate` did; *medium* is what lies between.
 """
 
+from bisect import bisect_right
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
@@ -16,6 +18,7 @@ from model.errors import PolicyError
 Tier = Literal["low", "medium", "high"]
 TIERS: tuple[Tier, ...] = ("low", "medium", "high")
 DIGITS = 6  # of a probability, in every answer, threshold and record
+FEW = 16  # rows, up to which plain Python is done before NumPy has begun; a test holds both to the same results
 # Default targets, as multiples of the bad rate of all applicants: they suit any table.
 LOW_TARGET, HIGH_TARGET = 0.2, 2.25
 SMALLEST_GROUP = 30  # a handful of applicants without a bad one proves no bad rate
@@ -38,11 +41,15 @@ class Policy:
             )
 
     def tier(self, probability: float) -> Tier:
-        return TIERS[int(self.tiers(np.array([probability]))[0])]
+        return TIERS[self.tiers([probability])[0]]
 
-    def tiers(self, probabilities: npt.NDArray[np.float64]) -> npt.NDArray[np.intp]:
-        """(rows,) probabilities → (rows,) indices into TIERS; a threshold belongs to the riskier tier."""
-        return np.searchsorted((self.low_below, self.high_from), probabilities, side="right")
+    def tiers(self, probabilities: Sequence[float]) -> list[int]:
+        """Probabilities → indices into TIERS; a threshold belongs to the riskier tier."""
+        thresholds = (self.low_below, self.high_from)
+        if len(probabilities) <= FEW:
+            return [bisect_right(thresholds, probability) for probability in probabilities]
+        indices: list[int] = np.searchsorted(thresholds, probabilities, side="right").tolist()
+        return indices
 
     def to_json(self) -> dict[str, float]:
         return asdict(self)
@@ -53,6 +60,14 @@ class Policy:
             return cls(**{key: float(value) for key, value in data.items()})
         except (TypeError, ValueError) as error:
             raise PolicyError(f"policy.json does not fit: {error}") from None
+
+
+def answered(exact: npt.NDArray[np.float32]) -> list[float]:
+    """(rows,) probabilities as they are answered: six digits, so that a tier follows from what is shown."""
+    if len(exact) <= FEW:
+        return [round(probability * 10**DIGITS) / 10**DIGITS for probability in exact.tolist()]
+    rounded: list[float] = exact.astype(np.float64).round(DIGITS).tolist()
+    return rounded
 
 
 def choose(

@@ -188,7 +188,7 @@ def _golden(onnx: bytes, thresholds: policy.Policy, matrix: Matrix, seed: int) -
     """Applications put together from single values of many applicants, so that nobody's application is shipped."""
     random = np.random.default_rng(seed)
     mixed = np.stack([random.permutation(column)[:GOLDEN_ROWS] for column in matrix.T], axis=1)
-    probabilities = np.round(Graph(onnx).probability(mixed).astype(np.float64), policy.DIGITS).tolist()
+    probabilities = policy.answered(Graph(onnx).probability(mixed))
     return [
         artifact.Golden(application=_application(codes), probability=probability, tier=thresholds.tier(probability))
         for codes, probability in zip(mixed.tolist(), probabilities, strict=True)

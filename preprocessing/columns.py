@@ -6,7 +6,8 @@ a rule; what is wrong with such a row is said by the record path itself, so both
 
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from decimal import Decimal
 from typing import Any
 
 import numpy as np
@@ -30,6 +31,8 @@ Invalid = npt.NDArray[np.bool_]
 
 _NUMBERS = {field.name for field in FIELDS if isinstance(field.kind, Number)}
 _NUMBER = r"^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$"
+# Hadoop's older tools write words without saying that they are text
+_TEXT = (pa.types.is_string, pa.types.is_large_string, pa.types.is_binary, pa.types.is_large_binary)
 _WORDS = {field.name: pa.array(list(field.kind.values)) for field in FIELDS if isinstance(field.kind, Category)}
 
 
@@ -75,12 +78,12 @@ def encode_table(table: pa.RecordBatch | pa.Table, text: pa.RecordBatch | pa.Tab
             invalid |= np.isnan(codes)
         if field.name in COLUMN:
             matrix[:, COLUMN[field.name]] = codes
-    refused = {
-        row: _refusal(_record(table, row) if text is None else _record_of_text(text, row))
-        for row in np.flatnonzero(invalid).tolist()
-    }
-    matrix[invalid] = np.nan
-    return Batch(matrix, refused)
+    rows = np.flatnonzero(invalid)
+    if not rows.size:
+        return Batch(matrix, {})
+    matrix[rows] = np.nan
+    records = _records(table, rows) if text is None else _records_of_text(text, rows)
+    return Batch(matrix, dict(zip(rows.tolist(), map(_refusal, records), strict=True)))
 
 
 def _codes(column: Any, field: Field) -> tuple[npt.NDArray[np.floating[Any]], Invalid]:
@@ -92,11 +95,14 @@ def _codes(column: Any, field: Field) -> tuple[npt.NDArray[np.floating[Any]], In
 
 def _word_codes(column: Any, words: Any) -> tuple[npt.NDArray[np.floating[Any]], Invalid]:
     if pa.types.is_dictionary(column.type):
-        return _dictionary_codes(column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column, words)
+        column = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
+        if len(column.dictionary) <= len(column):
+            return _dictionary_codes(column, words)
+        column = column.cast(column.type.value_type)  # a slice of a table with many words: most of them are not in it
     present = column.is_valid().to_numpy(zero_copy_only=False)
     if pa.types.is_null(column.type):
         return np.full(len(column), np.nan), present
-    if not (pa.types.is_string(column.type) or pa.types.is_large_string(column.type)):
+    if not any(is_text(column.type) for is_text in _TEXT):
         return np.full(len(column), np.nan), present
     index = pc.index_in(column, value_set=words.cast(column.type))
     codes = pc.fill_null(index.cast(pa.float64()), np.nan).to_numpy(zero_copy_only=False)
@@ -130,18 +136,34 @@ def _refusal(record: Mapping[str, object]) -> InvalidApplication:
     return verdict
 
 
-def _record(table: Any, row: int) -> dict[str, object]:
-    values = table.slice(row, 1).to_pylist()[0]
-    return {name: value for name, value in values.items() if value is not None and value == value}
+def _records(table: Any, rows: npt.NDArray[np.intp]) -> Iterator[dict[str, object]]:
+    chosen = table.take(pa.array(rows))
+    for values in zip(*map(plain, chosen.columns), strict=True):
+        row = zip(chosen.schema.names, values, strict=True)
+        yield {name: _as_json(value) for name, value in row if value is not None and value == value}
 
 
-def _record_of_text(table: Any, row: int) -> dict[str, object]:
-    """A row of text as the JSON that its writer meant: a number where a field of numbers holds one."""
-    return {
-        name: float(cell) if name in _NUMBERS and re.fullmatch(_NUMBER, cell) else cell
-        for name, cell in _record(table, row).items()
-        if isinstance(cell, str)
-    }
+def _records_of_text(table: Any, rows: npt.NDArray[np.intp]) -> Iterator[dict[str, object]]:
+    """Rows of text as the JSON that their writer meant: a number where a field of numbers holds one."""
+    for record in _records(table, rows):
+        yield {
+            name: float(cell) if name in _NUMBERS and re.fullmatch(_NUMBER, cell) else cell
+            for name, cell in record.items()
+            if isinstance(cell, str)
+        }
+
+
+def plain(column: Any) -> list[Any]:
+    """The column as a list of Python objects; times become text, as Python's own know no nanoseconds."""
+    values: list[Any] = (column.cast(pa.string()) if pa.types.is_temporal(column.type) else column).to_pylist()
+    return values
+
+
+def _as_json(value: object) -> object:
+    """What JSON has no word for as the type that the columns' rules took it for."""
+    if isinstance(value, Decimal):
+        return float(value)
+    return value.decode("utf-8", "replace") if isinstance(value, bytes) else value
 
 
 def encode_text(table: pa.RecordBatch | pa.Table) -> Batch:

@@ -1,4 +1,4 @@
-"""First step for columnar bodies: CSV, Arrow and Parquet → batches of at most `BLOCK_ROWS` rows, read as a stream.
+"""First step for columnar bodies and files: CSV, Arrow and Parquet → batches of a few thousand rows, read as a stream.
 
 A file that cannot be read raises MalformedBody, without a word of its content; wrong columns raise InvalidBatch. A row
 that is wrong by itself keeps its place and costs nobody else anything.
@@ -6,9 +6,9 @@ that is wrong by itself keeps its place and costs nobody else anything.
 
 import csv
 import io
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -19,53 +19,88 @@ import pyarrow.parquet
 from preprocessing.columns import check_header, encode_table, encode_text
 from preprocessing.encode import FIELDS, Batch
 from preprocessing.errors import InvalidApplication, MalformedBody, Problem
+from preprocessing.fields import Category
 
 BLOCK_ROWS = 4096  # of a dozen float32 fields stay in a core's second-level cache
 _CSV_BLOCK_BYTES = 2**20
 _LONGEST_CSV_HEADER = 2**16
+_READ_AT_ONCE = 2**21  # bytes of a Parquet column, so that a large row group takes no more memory than a small one
 _LARGEST_ROW = 4096  # bytes unpacked: no application comes near it, and a file made to fill the memory is far above
+_SMALL = 2**20  # bytes unpacked that do no harm, whatever their rows
+_FIELDS = frozenset(field.name for field in FIELDS)
+_WORDS = frozenset(field.name for field in FIELDS if isinstance(field.kind, Category))
+
+
+class Block(NamedTuple):
+    """Some rows as a batch, and beside it an Arrow record batch of their columns that are kept as they came."""
+
+    batch: Batch
+    kept: Any
+
+
+class Table(NamedTuple):
+    """A file being read. `kept` is the Arrow schema of the kept columns, `rows` None where the file does not tell."""
+
+    kept: Any
+    rows: int | None
+    blocks: Iterator[Block]
 
 
 def read_csv(source: BinaryIO) -> Iterator[Batch]:
     """Comma-separated UTF-8 text; a first row with a field's name in it is the header, else schema order is meant."""
+    for block in open_csv(source).blocks:
+        yield block.batch
+
+
+def open_csv(source: BinaryIO, keep: Sequence[str] = (), block_rows: int = BLOCK_ROWS) -> Table:
+    """The same with columns to keep, which come as text."""
     first_line = source.read(_LONGEST_CSV_HEADER)
     source.seek(0)
     with _no_arrow_errors("CSV"):
         names = next(csv.reader(io.StringIO(first_line.decode("utf-8", "replace"))), [])
-        known = [field.name for field in FIELDS]
-        has_header = not set(known).isdisjoint(names)
-        if has_header:
-            check_header(names)
-        elif len(names) != len(known):
-            raise MalformedBody(f"a CSV without a header needs {len(known)} columns in schema order, not {len(names)}")
-        wrong_width: dict[int, InvalidApplication] = {}
+    has_header = not _FIELDS.isdisjoint(names)
+    if has_header:
+        check_header(names, keep)
+    elif keep:
+        raise MalformedBody("a CSV without a header has no column that could be kept by its name")
+    elif len(names) != len(FIELDS):
+        raise MalformedBody(f"a CSV without a header needs {len(FIELDS)} columns in schema order, not {len(names)}")
+    else:
+        names = [field.name for field in FIELDS]
+    kept = pa.schema([(name, pa.string()) for name in keep])
+    return Table(kept, None, _csv_blocks(source, names, has_header, keep, block_rows))
 
-        def skip(row: Any) -> str:
-            message = f"the row has {row.actual_columns} cells instead of {row.expected_columns}"
-            wrong_width[row.number] = InvalidApplication([Problem("", "columns", message)])
-            return "skip"
 
+def _csv_blocks(
+    source: BinaryIO, names: Sequence[str], has_header: bool, keep: Sequence[str], block_rows: int
+) -> Iterator[Block]:
+    wrong_width: dict[int, InvalidApplication] = {}
+
+    def skip(row: Any) -> str:
+        message = f"the row has {row.actual_columns} cells instead of {row.expected_columns}"
+        wrong_width[row.number] = InvalidApplication([Problem("", "columns", message)])
+        return "skip"
+
+    with _no_arrow_errors("CSV"):
         reader = pyarrow.csv.open_csv(
             source,
             pyarrow.csv.ReadOptions(
-                use_threads=False, block_size=_CSV_BLOCK_BYTES, column_names=None if has_header else known
+                use_threads=False, block_size=_CSV_BLOCK_BYTES, column_names=None if has_header else names
             ),
             pyarrow.csv.ParseOptions(newlines_in_values=True, invalid_row_handler=skip),
             pyarrow.csv.ConvertOptions(
-                column_types=dict.fromkeys(known, pa.string()), strings_can_be_null=True, null_values=["", "NA"]
+                column_types=dict.fromkeys(names, pa.string()), strings_can_be_null=True, null_values=["", "NA"]
             ),
         )
         number = 2 if has_header else 1  # of the next row, as the handler counts them
-        for block in reader:
-            for start in range(0, block.num_rows, BLOCK_ROWS):
-                batch = encode_text(block.slice(start, BLOCK_ROWS))
-                batch = _with_places_kept(batch, number, wrong_width)
-                number += len(batch.matrix)
-                yield batch
+        for rows in reader:
+            for start in range(0, rows.num_rows, block_rows):
+                block = _with_places_kept(_block(rows.slice(start, block_rows), keep, text=True), number, wrong_width)
+                number += len(block.batch.matrix)
+                yield block
         if wrong_width:
-            yield _with_places_kept(
-                encode_text(pa.table({name: pa.array([], pa.string()) for name in known})), number, wrong_width
-            )
+            none = pa.RecordBatch.from_pylist([], pa.schema([(name, pa.string()) for name in names]))
+            yield _with_places_kept(_block(none, keep, text=True), number, wrong_width)
 
 
 def read_arrow(source: BinaryIO) -> Iterator[Batch]:
@@ -88,19 +123,58 @@ def rows_of_parquet(source: BinaryIO) -> int:
 
 def read_parquet(source: BinaryIO) -> Iterator[Batch]:
     """A Parquet file, row group by row group."""
+    for block in open_parquet(source).blocks:
+        yield block.batch
+
+
+def open_parquet(source: BinaryIO, keep: Sequence[str] = (), block_rows: int = BLOCK_ROWS) -> Table:
+    """The same with columns to keep, which come in their own types."""
     with _no_arrow_errors("Parquet file"):
-        file = pyarrow.parquet.ParquetFile(_native(source))
-        check_header(file.schema_arrow.names)
-        groups = [file.metadata.row_group(number) for number in range(file.metadata.num_row_groups)]
-        if any(group.total_byte_size > _LARGEST_ROW * max(group.num_rows, 1) + _CSV_BLOCK_BYTES for group in groups):
-            raise MalformedBody("the Parquet file would unpack to far more than its rows can hold")
-        for block in file.iter_batches(batch_size=BLOCK_ROWS, use_threads=False):
-            yield encode_table(block)
+        source = _native(source)
+        footer = pyarrow.parquet.ParquetFile(source).metadata
+        file = pyarrow.parquet.ParquetFile(
+            source,
+            metadata=footer,
+            read_dictionary=_words_in(footer, keep),
+            buffer_size=_READ_AT_ONCE,
+            pre_buffer=False,  # it would hold the whole file in the end
+        )
+        check_header(file.schema_arrow.names, keep)
+        for group in map(footer.row_group, range(footer.num_row_groups)):
+            if _unpacked(group) > _LARGEST_ROW * max(group.num_rows, 1) + _SMALL:
+                raise MalformedBody("the Parquet file would unpack to far more than its rows can hold")
+        kept = pa.schema([file.schema_arrow.field(name) for name in keep])
+        return Table(kept, footer.num_rows, _parquet_blocks(file, keep, block_rows))
 
 
-def _with_places_kept(batch: Batch, number: int, wrong_width: dict[int, InvalidApplication]) -> Batch:
-    """The batch with the rows that the CSV reader skipped put back where they stood, refused."""
-    rows = len(batch.matrix)
+def _parquet_blocks(file: Any, keep: Sequence[str], block_rows: int) -> Iterator[Block]:
+    with _no_arrow_errors("Parquet file"):
+        for rows in file.iter_batches(batch_size=block_rows, use_threads=False):
+            rows.validate(full=True)  # an index into the words is not to be trusted either
+            yield _block(rows, keep)
+
+
+def _words_in(footer: Any, keep: Sequence[str]) -> list[str]:
+    """The columns of words that are not kept: read as a dictionary, a word is text once and not once a row."""
+    words = _WORDS.difference(keep)
+    columns = map(footer.schema.column, range(footer.num_columns))
+    return [column.path for column in columns if column.path in words and column.physical_type == "BYTE_ARRAY"]
+
+
+def _unpacked(group: Any) -> int:
+    """Bytes of the row group's fields; what is kept besides them may be as large as it likes."""
+    columns = map(group.column, range(group.num_columns))
+    return sum(column.total_uncompressed_size for column in columns if column.path_in_schema.split(".")[0] in _FIELDS)
+
+
+def _block(rows: Any, keep: Sequence[str], text: bool = False) -> Block:
+    fields = rows.select([name for name in rows.schema.names if name in _FIELDS])
+    return Block(encode_text(fields) if text else encode_table(fields), rows.select(list(keep)))
+
+
+def _with_places_kept(block: Block, number: int, wrong_width: dict[int, InvalidApplication]) -> Block:
+    """The block with the rows that the CSV reader skipped put back where they stood, refused."""
+    rows = len(block.batch.matrix)
     places: list[int] = []
     skipped: dict[int, InvalidApplication] = {}
     for skipped_number in sorted(wrong_width):
@@ -110,11 +184,14 @@ def _with_places_kept(batch: Batch, number: int, wrong_width: dict[int, InvalidA
         places.append(place)
         skipped[place] = wrong_width.pop(skipped_number)
     if not places:
-        return batch
-    kept = np.setdiff1d(np.arange(rows + len(places)), places)
-    matrix = np.full((rows + len(places), batch.matrix.shape[1]), np.nan, dtype=np.float32)
-    matrix[kept] = batch.matrix
-    return Batch(matrix, {**{int(kept[row]): refused for row, refused in batch.refused.items()}, **skipped})
+        return block
+    stood = np.setdiff1d(np.arange(rows + len(places)), places)
+    matrix = np.full((rows + len(places), block.batch.matrix.shape[1]), np.nan, dtype=np.float32)
+    matrix[stood] = block.batch.matrix
+    refused = {**{int(stood[row]): error for row, error in block.batch.refused.items()}, **skipped}
+    before = np.full(len(matrix), -1)
+    before[stood] = np.arange(rows)
+    return Block(Batch(matrix, refused), block.kept.take(pa.array(before, mask=before < 0)))
 
 
 def _native(source: BinaryIO) -> Any:

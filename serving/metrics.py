@@ -96,15 +96,14 @@ def count_scores(scores: Scores, stages: Mapping[str, float]) -> None:
         ROWS.observe((), len(scores))
         for stage, seconds in stages.items():
             STAGES.observe((stage,), seconds)
-        tiers = Tally(scores.tier)
+        for index, tier in enumerate(_TIERS):
+            if amount := scores.tier.count(index):
+                SCORES.add(tier, amount)
         for row, refused in scores.refused.items():
-            tiers[scores.tier[row]] -= 1  # a refused row's tier means nothing
+            SCORES.add(_TIERS[scores.tier[row]], -1)  # a refused row's tier means nothing
             for problem in refused.detail:
                 field = problem.field if problem.field in _KNOWN or not problem.field else "other"
                 REFUSED.add((field, problem.rule))
-        for tier, amount in tiers.items():
-            if amount:
-                SCORES.add(_TIERS[tier], amount)
         for warnings in scores.warnings.values():
             for warning in warnings:
                 WARNINGS.add((warning.field, warning.code))

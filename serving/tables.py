@@ -4,17 +4,19 @@ A refused row has no score; `error` is its code and `detail` lists its problems 
 `warnings` lists `field:code` likewise.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, BinaryIO
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.csv
 import pyarrow.ipc
 import pyarrow.parquet
 
 from model.policy import TIERS
-from serving.scorer import Scores
+from preprocessing.errors import Problem
+from serving.scorer import ID_LENGTH, Scores, ScoreWarning
 
 _WORD = pa.dictionary(pa.int8(), pa.string())
 SCHEMA = pa.schema(
@@ -29,6 +31,8 @@ SCHEMA = pa.schema(
         "detail": pa.string(),
     }
 )
+# A row group of Parquet costs its readers a look at every column, and its writer the memory to hold it
+ROW_GROUP_ROWS, ROW_GROUP_BYTES = 131_072, 64 * 2**20
 
 
 def write_arrow(answers: Iterable[Scores], target: BinaryIO) -> None:
@@ -38,9 +42,29 @@ def write_arrow(answers: Iterable[Scores], target: BinaryIO) -> None:
 
 
 def write_parquet(answers: Iterable[Scores], target: BinaryIO) -> None:
-    with pyarrow.parquet.ParquetWriter(target, SCHEMA, compression="zstd") as writer:
-        for scores in answers:
-            writer.write_batch(as_columns(scores))
+    with parquet_writer(target, SCHEMA) as writer:
+        for group in row_groups(map(as_columns, answers)):
+            writer.write_table(group)
+
+
+def parquet_writer(target: Any, schema: Any) -> Any:
+    """For scores, and what else `schema` has. Ids are all different: a dictionary of them would only cost time."""
+    repeated = [name for name in schema.names if name not in ("probability", "decision_id")]
+    return pyarrow.parquet.ParquetWriter(target, schema, compression="zstd", use_dictionary=repeated)
+
+
+def row_groups(batches: Iterable[Any]) -> Iterator[Any]:
+    """Record batches → tables that are large enough; ParquetWriter would make a row group of each batch."""
+    gathered: list[Any] = []
+    rows = size = 0
+    for batch in batches:
+        gathered.append(batch)
+        rows, size = rows + batch.num_rows, size + batch.nbytes
+        if rows >= ROW_GROUP_ROWS or size >= ROW_GROUP_BYTES:
+            yield pa.Table.from_batches(gathered)
+            gathered, rows, size = [], 0, 0
+    if gathered:
+        yield pa.Table.from_batches(gathered)
 
 
 def write_csv(answers: Iterable[Scores], target: BinaryIO) -> None:
@@ -61,10 +85,10 @@ def as_columns(scores: Scores) -> Any:
     none = pa.nulls(rows, pa.string())
     warnings, error, detail = none, none, none
     if scores.warnings:
-        warnings = _sparse(rows, {row: [(w.field, w.code) for w in given] for row, given in scores.warnings.items()})
+        warnings = _sparse(rows, scores.warnings)
     if scores.refused:
         error = pa.array(["invalid_application" if wrong else None for wrong in refused.tolist()], pa.string())
-        detail = _sparse(rows, {row: [(p.field, p.rule) for p in e.detail] for row, e in scores.refused.items()})
+        detail = _sparse(rows, {row: wrong.detail for row, wrong in scores.refused.items()})
     tier = pa.array(np.asarray(scores.tier, dtype=np.int8), mask=refused)
     same = pa.array(np.zeros(rows, dtype=np.int8), mask=refused)
     return pa.RecordBatch.from_arrays(
@@ -73,7 +97,7 @@ def as_columns(scores: Scores) -> Any:
             pa.DictionaryArray.from_arrays(tier, list(TIERS)),
             pa.DictionaryArray.from_arrays(same, [scores.model_version]),
             pa.DictionaryArray.from_arrays(same, [scores.policy_version]),
-            pa.array(scores.decision_id, pa.string(), mask=refused if scores.refused else None),
+            _ids(scores.ids, rows, refused),
             warnings,
             error,
             detail,
@@ -82,8 +106,23 @@ def as_columns(scores: Scores) -> Any:
     )
 
 
-def _sparse(rows: int, pairs: dict[int, Sequence[tuple[str, str]]]) -> Any:
+def _ids(text: str, rows: int, refused: npt.NDArray[np.bool_]) -> Any:
+    """The column of ids around the text that they are in, without a Python object for each."""
+    present = pa.array(~refused).buffers()[1] if refused.any() else None
+    offsets = pa.py_buffer(np.arange(0, ID_LENGTH * rows + 1, ID_LENGTH, dtype=np.int32))
+    return pa.Array.from_buffers(pa.string(), rows, [present, offsets, pa.py_buffer(text.encode())])
+
+
+def _sparse(rows: int, given: Mapping[int, Sequence[ScoreWarning | Problem]]) -> Any:
     words: list[str | None] = [None] * rows
-    for row, given in pairs.items():
-        words[row] = " ".join(f"{field}:{word}" for field, word in given)
+    known: dict[int, str] = {}  # most rows have the very same tuple of warnings
+    for row, items in given.items():
+        text = known.get(id(items))
+        if text is None:
+            text = known[id(items)] = " ".join(map(_in_short, items))
+        words[row] = text
     return pa.array(words, pa.string())
+
+
+def _in_short(item: ScoreWarning | Problem) -> str:
+    return f"{item.field}:{item.code if isinstance(item, ScoreWarning) else item.rule}"

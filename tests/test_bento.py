@@ -65,7 +65,8 @@ def test_only_what_serving_needs_gets_in(bento: Path) -> None:
     packed = {str(path.relative_to(bento / "src")) for path in (bento / "src").rglob("*") if path.is_file()}
     assert packed == {
         "README.md", "bentofile.yaml", "service.py",
-        "model/__init__.py", "model/artifact.py", "model/errors.py", "model/graph.py", "model/policy.py",
+        "model/__init__.py", "model/artifact.py", "model/errors.py", "model/graph.py", "model/places.py",
+        "model/policy.py", "model/score.py",
         *(
             str(path.relative_to(ROOT))
             for path in (ROOT / "preprocessing").glob("*.py")
@@ -100,6 +101,17 @@ def test_it_serves_from_another_folder_with_the_serving_requirements_alone(
         answer = httpx.post(f"{server.url}/predict", json=EXAMPLE)
         assert answer.status_code == 200
         assert answer.json()["model_version"] == artifact.model_version
+
+
+def test_it_scores_files_with_the_serving_requirements_alone(
+    home: Path, bento: Path, tmp_path: Path, serving_python: Path
+) -> None:
+    header, row = ",".join(EXAMPLE), ",".join(map(str, EXAMPLE.values()))
+    (tmp_path / "in.csv").write_text(f"{header}\n{row}\n")
+    arguments = ["-m", "model.score", str(tmp_path / "in.csv"), str(tmp_path / "out.parquet")]
+    said = run([str(serving_python), *arguments], {"BENTOML_HOME": str(home)}, cwd=bento / "src")
+    assert said.startswith("1 row, 0 refused")
+    assert (tmp_path / "out.parquet").is_file()
 
 
 def test_a_configured_archive_goes_before_the_packed_model(home: Path, tmp_path: Path, labelled: Labelled) -> None:

@@ -85,4 +85,4 @@ def test_the_trees_are_a_regressor_and_the_calibration_is_inside_them(files: Map
 def test_row_i_of_a_batch_is_the_single_answer(labelled: Labelled, artifact: Artifact) -> None:
     matrix = labelled.matrix[:300]
     alone = [artifact.score(matrix[row : row + 1])[0] for row in range(len(matrix))]
-    assert artifact.score(matrix).tolist() == alone
+    assert artifact.score(matrix) == alone

@@ -3,7 +3,7 @@ import numpy.typing as npt
 import pytest
 
 from model.errors import PolicyError
-from model.policy import Policy, choose
+from model.policy import FEW, Policy, answered, choose
 
 POLICY = Policy(low_below=0.2, high_from=0.5, low_bad_rate=0.05, high_bad_rate=0.6)
 
@@ -74,3 +74,17 @@ def test_a_handful_of_applicants_without_a_bad_one_is_no_group() -> None:
     bad[:10] = False
     with pytest.raises(PolicyError, match="no group"):
         choose(probability, bad, low_bad_rate=0.1, high_bad_rate=0.34)
+
+
+def test_few_rows_in_plain_python_come_to_what_many_come_to_in_numpy() -> None:
+    random = np.random.default_rng(1)
+    exact = np.concatenate([random.random(20_000), np.arange(0, 1, 1e-4) + 5e-7, [0, 1]]).astype(np.float32)
+    many = answered(exact)
+    few = [answer for start in range(0, len(exact), FEW) for answer in answered(exact[start : start + FEW])]
+    assert few == many
+    assert POLICY.tiers(many) == [tier for answer in few for tier in POLICY.tiers([answer])]
+
+
+def test_a_missing_probability_does_not_pass_for_one() -> None:
+    with pytest.raises(ValueError, match="NaN"):
+        answered(np.array([np.nan], dtype=np.float32))

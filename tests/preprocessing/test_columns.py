@@ -89,6 +89,51 @@ def test_a_word_may_come_as_dictionary_or_large_string_and_nan_is_a_missing_numb
     same(encode_table(nan), encode_table(without))
 
 
+def with_column(table: pa.Table, name: str, column: Any) -> pa.Table:
+    return table.set_column(table.schema.names.index(name), name, column)
+
+
+def test_a_word_may_come_as_bytes() -> None:
+    rows = [EXAMPLE, {**EXAMPLE, CATEGORY.name: None}, {**EXAMPLE, CATEGORY.name: "no such word"}]
+    table = as_table(rows)
+    for type_ in (pa.binary(), pa.large_binary(), pa.dictionary(pa.int8(), pa.binary())):
+        same(encode_table(with_column(table, CATEGORY.name, table[CATEGORY.name].cast(type_))), as_records(rows))
+
+
+def test_a_dictionary_may_have_nulls_unused_words_and_more_words_than_rows() -> None:
+    words = pa.array([None, EXAMPLE[CATEGORY.name], "unused", "no such word", *(f"unused {n}" for n in range(10))])
+    column = pa.DictionaryArray.from_arrays(pa.array([0, 1, None, 3, 1], pa.int8()), words)
+    rows = [{**EXAMPLE, CATEGORY.name: word} for word in column.to_pylist()]
+    table = with_column(as_table(rows), CATEGORY.name, column)
+    same(encode_table(table), as_records(rows))
+    many = pa.concat_tables([table] * 20)
+    same(encode_table(many), as_records(rows * 20))
+
+
+def test_what_is_wrong_with_a_row_does_not_depend_on_the_types_of_its_other_columns() -> None:
+    rows = [EXAMPLE, {**EXAMPLE, CATEGORY.name: "no such word"}]
+    table = as_table(rows)
+    exact = with_column(table, NUMBER.name, table[NUMBER.name].cast(pa.decimal128(12, 3)))
+    same(encode_table(exact), as_records(rows))
+
+
+@pytest.mark.parametrize(
+    "column",
+    [
+        pa.array([1, 2], pa.timestamp("ns")),
+        pa.array([1, 2], pa.duration("ns")),
+        pa.array([1, 2], pa.time64("ns")),
+        pa.array([b"\xff", b"9"]),
+        pa.array([[1], [2]]),
+        pa.array([{"x": 1}, {"x": None}]),
+    ],
+    ids=lambda column: str(column.type),
+)
+def test_whatever_is_no_number_is_refused_as_such(column: Any) -> None:
+    batch = encode_table(with_column(as_table([EXAMPLE, EXAMPLE]), NUMBER.name, column))
+    assert [[(p.field, p.rule) for p in batch.refused[row].detail] for row in (0, 1)] == [[(NUMBER.name, "type")]] * 2
+
+
 @pytest.mark.parametrize(
     ("name", "column", "rule"),
     [
@@ -96,6 +141,7 @@ def test_a_word_may_come_as_dictionary_or_large_string_and_nan_is_a_missing_numb
         (NUMBER.name, pa.array([True, False]), "type"),
         (CATEGORY.name, pa.array([1, None]), "category"),
         (CATEGORY.name, pa.array([b"x", None]), "category"),
+        (CATEGORY.name, pa.array([b"\xff", None]), "category"),
     ],
 )
 def test_a_column_of_another_type_is_refused_row_by_row_where_it_says_something(
@@ -135,6 +181,14 @@ def test_wrong_columns_are_an_error_of_the_whole_table(names: list[str], field: 
     with pytest.raises(InvalidBatch) as caught:
         check_header(names)
     assert [(p.field, p.rule) for p in caught.value.detail] == [(field, rule)]
+
+
+def test_a_column_to_keep_needs_to_be_no_field_but_it_must_be_there_once() -> None:
+    check_header([*EXAMPLE, "shoe_size"], ["shoe_size", NUMBER.name])
+    for names, rule in (([*EXAMPLE], "required"), ([*EXAMPLE, "shoe_size", "shoe_size"], "duplicate")):
+        with pytest.raises(InvalidBatch) as caught:
+            check_header(names, ["shoe_size"])
+        assert [(p.field, p.rule) for p in caught.value.detail] == [("shoe_size", rule)]
 
 
 def test_a_refusal_is_the_record_paths_own() -> None:

@@ -4,8 +4,6 @@ import logging
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
 import pytest
 from prometheus_client import REGISTRY
 
@@ -148,7 +146,7 @@ def test_requests_of_one_turn_are_scored_in_one_call_and_each_gets_its_own_answe
     calls: list[int] = []
     original = Artifact.score
 
-    def score(self: Artifact, matrix: Matrix, *_: object) -> npt.NDArray[np.float64]:
+    def score(self: Artifact, matrix: Matrix, *_: object) -> list[float]:
         calls.append(len(matrix))
         return original(self, matrix)
 

@@ -18,7 +18,7 @@ from preprocessing.fields import Number
 from preprocessing.schema import Application
 from serving.answers import json_rows
 from serving.errors import ErrorAnswer
-from serving.scorer import Score, Scorer, Scores, decision_ids
+from serving.scorer import ID_LENGTH, Score, Scorer, Scores, decision_ids
 from tests.generated import EXAMPLE, OPTIONAL, anything, valid_applications
 
 
@@ -122,9 +122,11 @@ def test_an_impossible_probability_is_a_bug_and_not_an_answer(
         Scorer(artifact).score(encode([Application.model_validate(EXAMPLE)]))
 
 
-def test_decision_ids_are_uuids_of_version_7_that_sort_by_time() -> None:
-    ids = [one for _ in range(10) for one in decision_ids(100)]
-    assert len(set(ids)) == 1000
+@pytest.mark.parametrize("rows", [1, 15, 16, 100])
+def test_decision_ids_are_uuids_of_version_7_that_sort_by_time(rows: int) -> None:
+    texts = [decision_ids(rows) for _ in range(10)]
+    ids = [text[at : at + ID_LENGTH] for text in texts for at in range(0, len(text), ID_LENGTH)]
+    assert len(set(ids)) == 10 * rows
     assert {uuid.UUID(one).version for one in ids} == {7}
     assert {uuid.UUID(one).variant for one in ids} == {uuid.RFC_4122}
     assert [str(uuid.UUID(one)) for one in ids] == ids
