@@ -71,7 +71,7 @@ def find_parts(source: str, target: str) -> tuple[list[Part], Place]:
         )
         for info in infos
     ]  # fmt: skip
-    _remove_partial(write if is_folder else write._replace(path=posixpath.dirname(write.path)), parts)
+    _remove_partial(write, is_folder, parts)
     return parts, write
 
 
@@ -135,11 +135,12 @@ def _check_target(read: Place, write: Place, is_folder: bool) -> None:
         raise ScoringError(f"scores are written as Parquet: let the name of {write} end in {PARQUET}")
 
 
-def _remove_partial(folder: Place, parts: Sequence[Part]) -> None:
+def _remove_partial(target: Place, is_folder: bool, parts: Sequence[Part]) -> None:
     """Only what would have become one of our files: the folder may be others' too."""
+    folder = target if is_folder else target._replace(path=posixpath.dirname(target.path))
     ours = {place.path for part in parts for place in (part.scores, part.refusals)}
     with no_storage_errors(f"{folder} cannot be written to"):
-        selector = FileSelector(folder.path, recursive=len(parts) > 1, allow_not_found=True)
+        selector = FileSelector(folder.path, recursive=is_folder, allow_not_found=True)
         for info in folder.files.get_file_info(selector):
             partial = _PARTIAL.fullmatch(info.path)
             if partial and partial[1] + partial[2] in ours:

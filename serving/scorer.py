@@ -157,7 +157,6 @@ class Scorer:
 
 
 ID_LENGTH = 36
-_FEW = 16  # ids; that many are put together faster digit by digit than one by one
 # the first digit of the fourth group carries the variant in its two high bits
 _VARIANT = {digit: "89ab"[int(digit, 16) % 4] for digit in "0123456789abcdef"}
 _VARIANT_AT, _VARIANTS = 19, bytes.maketrans("".join(_VARIANT).encode(), "".join(_VARIANT.values()).encode())
@@ -172,9 +171,10 @@ def decision_ids(rows: int) -> str:
     milliseconds = f"{time.time_ns() // 1_000_000:012x}"
     head = f"{milliseconds[:8]}-{milliseconds[8:]}-7"
     random = os.urandom(10 * rows).hex()  # 20 digits a row, of which 19 are needed
-    if rows < _FEW:
+    if rows <= FEW:
         rest = (random[at : at + 19] for at in range(0, 20 * rows, 20))
         return "".join([f"{head}{r[:3]}-{_VARIANT[r[3]]}{r[4:7]}-{r[7:]}" for r in rest])
+    # digit by digit of all ids, which is the faster way for many
     digits, text = random.encode(), bytearray(f"{head}...-....-............".encode() * rows)
     for digit, place in enumerate(_RANDOM_AT):
         text[place::ID_LENGTH] = digits[digit::20]

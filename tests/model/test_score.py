@@ -314,6 +314,21 @@ def test_what_has_changed_is_done_again_and_nothing_else(run: Run, folder: Path,
     assert len(identities(out)) == 2 * len(PARTS)
 
 
+def test_what_killed_runs_have_left_is_removed_and_nothing_else(run: Run, folder: Path) -> None:
+    out = folder.parent / "out"
+    left = ["sub/year=2026/.a.parquet.0123abcd.partial", ".b.refused.jsonl.0123abcd.partial"]
+    others = [".c.parquet.0123abcd.partial", ".a.parquet.partial", "notes.txt"]
+    for name in (*left, *others):
+        (out / name).parent.mkdir(parents=True, exist_ok=True)
+        (out / name).touch()
+    assert run(folder, out).code == 2
+    assert len(identities(out)) == 2 * len(PARTS) + len(others)
+    assert set(others) < set(identities(out))
+    (folder.parent / ".one.parquet.0123abcd.partial").touch()
+    assert run(folder / PARTS[0], folder.parent / "one.parquet").code == 2
+    assert not (folder.parent / ".one.parquet.0123abcd.partial").exists()
+
+
 def test_another_model_or_another_column_to_keep_does_all_again(run: Run, folder: Path, labelled: Labelled) -> None:
     out = folder.parent / "out"
     run(folder, out)
