@@ -165,18 +165,22 @@ def verify(files: Mapping[str, bytes], origin: str) -> Artifact:
 
 
 def write_folder(files: Mapping[str, bytes], folder: Path) -> None:
-    """Writes aside, then renames: `folder` is either as it was or whole."""
+    """Writes aside, then renames. An older model in `folder` is replaced; a folder of anything else is left alone."""
+    if folder.exists() and not (folder / MANIFEST).is_file() and (not folder.is_dir() or any(folder.iterdir())):
+        raise ArtifactError(f"{folder} is there already and is no model; name another place")
     folder.parent.mkdir(parents=True, exist_ok=True)
     aside = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+    replaced = aside.with_name(f"{aside.name}-replaced")
     try:
         for name, content in files.items():
             (aside / name).write_bytes(content)
         aside.chmod(0o755)
         if folder.exists():
-            shutil.rmtree(folder)
+            folder.rename(replaced)
         aside.rename(folder)
     finally:
-        shutil.rmtree(aside, ignore_errors=True)
+        for left in (aside, replaced):
+            shutil.rmtree(left, ignore_errors=True)
 
 
 def write_archive(files: Mapping[str, bytes], archive: Path) -> None:

@@ -7,6 +7,7 @@ a rule; what is wrong with such a row is said by the record path itself, so both
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from decimal import Decimal
 from typing import Any
 
@@ -33,6 +34,8 @@ _NUMBERS = {field.name for field in FIELDS if isinstance(field.kind, Number)}
 _NUMBER = r"^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$"
 # Hadoop's older tools write words without saying that they are text
 _TEXT = (pa.types.is_string, pa.types.is_large_string, pa.types.is_binary, pa.types.is_large_binary)
+_OF_NUMBERS = (pa.types.is_integer, pa.types.is_floating, pa.types.is_decimal)
+_VIEWS = {pa.string_view(): pa.string(), pa.binary_view(): pa.binary()}
 _WORDS = {field.name: pa.array(list(field.kind.values)) for field in FIELDS if isinstance(field.kind, Category)}
 
 
@@ -68,7 +71,10 @@ def encode_table(table: pa.RecordBatch | pa.Table, text: pa.RecordBatch | pa.Tab
     invalid = np.zeros(table.num_rows, dtype=np.bool_)
     for field in FIELDS:
         if field.name in table.schema.names:
-            codes, wrong = _codes(table.column(field.name), field)
+            column = _of_known_type(table.column(field.name), field)
+            if column is not table.column(field.name):
+                table = table.set_column(table.schema.get_field_index(field.name), field.name, column)
+            codes, wrong = _codes(column, field)
         else:
             codes, wrong = np.full(table.num_rows, np.nan), np.zeros(table.num_rows, dtype=np.bool_)
         if wrong.any():
@@ -84,6 +90,29 @@ def encode_table(table: pa.RecordBatch | pa.Table, text: pa.RecordBatch | pa.Tab
     matrix[rows] = np.nan
     records = _records(table, rows) if text is None else _records_of_text(text, rows)
     return Batch(matrix, dict(zip(rows.tolist(), map(_refusal, records), strict=True)))
+
+
+def _of_known_type(column: Any, field: Field) -> Any:
+    """The column in a type that both paths know.
+
+    What is no such thing at all becomes a value of a wrong type wherever it says something, so that nothing exotic is
+    ever turned into Python objects.
+    """
+    type_ = column.type
+    with suppress(pa.ArrowException):
+        if pa.types.is_run_end_encoded(type_):
+            column = pc.run_end_decode(column)
+        elif type_ in _VIEWS:
+            column = column.cast(_VIEWS[type_])
+        elif pa.types.is_dictionary(type_) and (field.name in _NUMBERS or type_.value_type in _VIEWS):
+            column = column.cast(_VIEWS.get(type_.value_type, type_.value_type))
+    type_ = column.type.value_type if pa.types.is_dictionary(column.type) else column.type
+    if any(is_known(type_) for is_known in (*_TEXT, *_OF_NUMBERS, pa.types.is_boolean, pa.types.is_null)):
+        return column
+    said = column.is_valid()
+    if isinstance(said, pa.ChunkedArray):
+        said = said.combine_chunks()
+    return pc.if_else(said, "?" if field.name in _NUMBERS else 0, None)
 
 
 def _codes(column: Any, field: Field) -> tuple[npt.NDArray[np.floating[Any]], Invalid]:
@@ -117,7 +146,7 @@ def _dictionary_codes(column: Any, words: Any) -> tuple[npt.NDArray[np.floating[
 
 
 def _numbers(column: Any, number: Number) -> tuple[npt.NDArray[np.floating[Any]], Invalid]:
-    if not (pa.types.is_integer(column.type) or pa.types.is_floating(column.type) or pa.types.is_decimal(column.type)):
+    if not any(is_number(column.type) for is_number in _OF_NUMBERS):
         # not a number at all: right only where it is missing
         return np.full(len(column), np.nan), column.is_valid().to_numpy(zero_copy_only=False)
     values = pc.fill_null(pc.cast(column, pa.float64(), safe=False), np.nan).to_numpy(zero_copy_only=False)
@@ -147,7 +176,7 @@ def _records_of_text(table: Any, rows: npt.NDArray[np.intp]) -> Iterator[dict[st
     """Rows of text as the JSON that their writer meant: a number where a field of numbers holds one."""
     for record in _records(table, rows):
         yield {
-            name: float(cell) if name in _NUMBERS and re.fullmatch(_NUMBER, cell) else cell
+            name: float(cell) if name in _NUMBERS and re.fullmatch(_NUMBER, cell, re.ASCII) else cell
             for name, cell in record.items()
             if isinstance(cell, str)
         }
@@ -178,7 +207,8 @@ def encode_text(table: pa.RecordBatch | pa.Table) -> Batch:
 def _parsed(column: Any) -> Any:
     """Text → numbers; what is no number becomes infinite, which no field allows."""
     try:
-        return pc.cast(column, pa.float64())
+        numbers = pc.cast(column, pa.float64())
+        return pc.if_else(pc.is_nan(numbers), np.inf, numbers)  # "nan" is a word, an empty cell is a missing value
     except pa.ArrowInvalid:
         number = pc.match_substring_regex(column, _NUMBER)
         return pc.if_else(number, pc.cast(pc.if_else(number, column, None), pa.float64()), np.inf)

@@ -14,6 +14,7 @@ from pydantic_core import CoreSchema, ErrorDetails, core_schema, from_json, to_j
 from preprocessing.encode import FIELDS, Row
 from preprocessing.errors import (
     LONGEST_NAME_REPEATED,
+    BatchTooLarge,
     InvalidApplication,
     InvalidBatch,
     MalformedBody,
@@ -61,16 +62,18 @@ def decode_application(body: bytes) -> list[Row]:
     return [application]
 
 
-def decode_batch(body: bytes) -> list[Row]:
+def decode_batch(body: bytes, most_rows: int | None = None) -> list[Row]:
     """`{"applications": [...]}` → one row for each element, in order.
 
-    Raises MalformedBody when the bytes are no JSON, InvalidBatch when the envelope is wrong. A refused row costs only
-    itself.
+    Raises MalformedBody when the bytes are no JSON, InvalidBatch when the envelope is wrong, BatchTooLarge above
+    `most_rows`. A refused row costs only itself.
     """
     try:
         valid = cast(list[Application | None], _Batch.model_validate_json(body).applications)
     except ValidationError as error:
         raise _envelope_error(error) from None
+    if most_rows is not None and len(valid) > most_rows:  # before each refused row is looked at again
+        raise BatchTooLarge.of(len(valid), most_rows, "RISKLINE_MAX_ROWS")
     refused = [index for index, row in enumerate(valid) if row is None]  # `None in valid` would ask pydantic's __eq__
     if not refused:
         rows = cast(list[Row], valid)

@@ -18,7 +18,7 @@ import pyarrow.parquet
 
 from preprocessing.columns import check_header, encode_table, encode_text
 from preprocessing.encode import FIELDS, Batch
-from preprocessing.errors import InvalidApplication, MalformedBody, Problem
+from preprocessing.errors import InvalidApplication, InvalidBatch, MalformedBody, Problem
 from preprocessing.fields import Category
 
 BLOCK_ROWS = 4096  # of a dozen float32 fields stay in a core's second-level cache
@@ -57,7 +57,7 @@ def open_csv(source: BinaryIO, keep: Sequence[str] = (), block_rows: int = BLOCK
     first_line = source.read(_LONGEST_CSV_HEADER)
     source.seek(0)
     with _no_arrow_errors("CSV"):
-        names = next(csv.reader(io.StringIO(first_line.decode("utf-8", "replace"))), [])
+        names = next(csv.reader(io.StringIO(first_line.decode("utf-8-sig", "replace"))), [])
     has_header = not _FIELDS.isdisjoint(names)
     if has_header:
         check_header(names, keep)
@@ -140,6 +140,7 @@ def open_parquet(source: BinaryIO, keep: Sequence[str] = (), block_rows: int = B
             pre_buffer=False,  # it would hold the whole file in the end
         )
         check_header(file.schema_arrow.names, keep)
+        _refuse_text_for_numbers(footer)
         for group in map(footer.row_group, range(footer.num_row_groups)):
             if _unpacked(group) > _LARGEST_ROW * max(group.num_rows, 1) + _SMALL:
                 raise MalformedBody("the Parquet file would unpack to far more than its rows can hold")
@@ -159,6 +160,17 @@ def _words_in(footer: Any, keep: Sequence[str]) -> list[str]:
     words = _WORDS.difference(keep)
     columns = map(footer.schema.column, range(footer.num_columns))
     return [column.path for column in columns if column.path in words and column.physical_type == "BYTE_ARRAY"]
+
+
+def _refuse_text_for_numbers(footer: Any) -> None:
+    """One long word of a dictionary, repeated in every row, fills the memory out of a few bytes."""
+    columns = map(footer.schema.column, range(footer.num_columns))
+    text = [c.path for c in columns if c.path in _FIELDS - _WORDS and c.physical_type == "BYTE_ARRAY"]
+    if text:
+        raise InvalidBatch(
+            "the columns are not those of an application",
+            [Problem(name, "type", "this column must hold numbers, not text") for name in text],
+        )
 
 
 def _unpacked(group: Any) -> int:

@@ -23,7 +23,7 @@ class Access(NamedTuple):
 
 
 class AccessLog:
-    """Keeps what has been answered until `flush`."""
+    """Keeps what has been answered until it is taken and written."""
 
     def __init__(self) -> None:
         self._waiting: list[Access] = []
@@ -33,8 +33,12 @@ class AccessLog:
     ) -> None:
         self._waiting.append(Access(time.time(), route, status, round(seconds, 6), bytes_in, request_id, traceparent))
 
-    def flush(self) -> None:
+    def take(self) -> list[Access]:
+        """What is there to write; called where `add` is, so that no line falls between."""
         waiting, self._waiting = self._waiting, []
+        return waiting
+
+    def write(self, waiting: list[Access]) -> None:
         if waiting:
             sys.stdout.write("".join(to_json(access._asdict()).decode() + "\n" for access in waiting))
             sys.stdout.flush()

@@ -36,6 +36,7 @@ log = logging.getLogger("riskline")
 
 ROUTES = frozenset({"/predict", "/predict_batch"})
 
+SINGLE_BYTES = 64 * 1024  # of one application; it is decoded on the event loop
 INLINE_BYTES = 32 * 1024  # so much JSON is scored before a thread would have started on it
 _CALLERS_ID = re.compile(rb"[!-~]{1,128}")
 Headers = list[tuple[bytes, bytes]]
@@ -93,14 +94,24 @@ class Api:
 
     def most_bytes(self, path: str, headers: Mapping[bytes, bytes]) -> tuple[int, str]:
         """The limit of a request's body, and the setting that it comes from."""
-        content_type = headers.get(b"content-type", b"")
-        return self._settings.most_bytes(bulk=path != "/predict" and is_bulk(content_type))
+        if path == "/predict":
+            return SINGLE_BYTES, "one application"
+        return self._settings.most_bytes(bulk=is_bulk(headers.get(b"content-type", b"")))
 
     async def answer(self, path: str, request: Request) -> Answer:
         """Answers a request to one of `ROUTES`, whatever is wrong with it."""
         started = time.perf_counter()
         size = size_of(request.body)
-        worked = await self._worked(path, request, size)
+        return self._finished(path, request, await self._worked(path, request, size), size, started)
+
+    def too_late(self, path: str, headers: Mapping[bytes, bytes]) -> Answer:
+        """The answer to a request that was not whole, or not answered, in time."""
+        request = Request(headers, b"", b"")
+        error = ErrorAnswer("timeout", "the request was not whole, or not answered, within RISKLINE_TIMEOUT_S")
+        return self._finished(path, request, _refused(error), 0, time.perf_counter() - self._settings.timeout_s)
+
+    def _finished(self, path: str, request: Request, worked: Worked, size: int, started: float) -> Answer:
+        """Gives an answer its headers, and counts it."""
         request_id = request.headers.get(b"x-request-id")
         if request_id is None or not _CALLERS_ID.fullmatch(request_id):
             request_id = next(self._request_ids).encode()
@@ -122,15 +133,18 @@ class Api:
         """Runs beside the requests: hands on, a few times a second, what they have gathered."""
         while True:
             await asyncio.sleep(metrics.FLUSH_EVERY_S)
-            metrics.flush()
-            if self._access_log:
-                await asyncio.to_thread(self._access_log.flush)
+            try:
+                metrics.flush()
+                if self._access_log:
+                    await asyncio.to_thread(self._access_log.write, self._access_log.take())
+            except Exception:  # a full disk, say: the next round may find room
+                log.exception("counts or access log could not be handed on")
 
     def close(self) -> None:
         """Hands on the rest and ends the threads."""
         metrics.flush()
         if self._access_log:
-            self._access_log.flush()
+            self._access_log.write(self._access_log.take())
         self._threads.shutdown()
         self._parts.shutdown()
 
@@ -165,7 +179,7 @@ class Api:
     async def _predict_batch(self, request: Request) -> Worked:
         sent = format_of(_text(request.headers.get(b"content-type")))
         wanted = format_accepted(_text(request.headers.get(b"accept")), sent)
-        if sent.media_type == JSON and isinstance(request.body, bytes) and len(request.body) <= INLINE_BYTES:
+        if sent.media_type == JSON and isinstance(request.body, bytes) and _is_little(request.body):
             return self._score_all(request.body, sent, wanted)
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._threads, self._score_all, request.body, sent, wanted)
@@ -186,7 +200,7 @@ class Api:
         if (declared := sent.declared_rows(as_file(body))) > most_rows:
             raise BatchTooLarge.of(declared, most_rows, setting)
         rows = 0
-        batches = sent.read(as_file(body))
+        batches = sent.read(as_file(body), most_rows)
         while True:
             started = time.perf_counter()
             batch = next(batches, None)
@@ -212,6 +226,11 @@ def error_answer(error: ErrorAnswer) -> Answer:
 def cores() -> int:
     """The cores that this process may run on."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _is_little(body: bytes) -> bool:
+    """Whether scoring it takes no longer than starting a thread: few bytes, and not all of them tiny rows."""
+    return len(body) <= INLINE_BYTES and body.count(b",") <= INLINE_BYTES // 10
 
 
 def _refused(error: ErrorAnswer) -> Worked:

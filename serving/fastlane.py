@@ -15,7 +15,6 @@ from serving.bodies import ClientGone, receive_body, send_body
 from serving.errors import ErrorAnswer
 
 CHECK_EVERY_S = 1.0
-_TOO_SLOW = ErrorAnswer("timeout", "the request was not whole, or not answered, within RISKLINE_TIMEOUT_S")
 
 
 class Front:
@@ -62,12 +61,13 @@ class FastLane:
         assert task is not None, "an ASGI app runs in a task"
         self._deadlines[task] = self._loop.time() + self._timeout_s
         answering = False
+        path: str = scope["path"]
+        headers = dict(scope["headers"])
         try:
-            path: str = scope["path"]
-            headers = dict(scope["headers"])
             body = await receive_body(receive, api.most_bytes(path, headers)[0])
             answer = await api.answer(path, Request(headers, scope["query_string"], body))
             answering = True
+            del self._deadlines[task]  # how long the caller takes to hear it is the caller's
             await send_answer(send, answer)
         except ClientGone:
             pass
@@ -75,9 +75,9 @@ class FastLane:
             if answering or task not in self._late:
                 raise
             task.uncancel()
-            await send_answer(send, error_answer(_TOO_SLOW))
+            await send_answer(send, api.too_late(path, headers))
         finally:
-            del self._deadlines[task]
+            self._deadlines.pop(task, None)
             self._late.discard(task)
 
     def _start(self) -> Api:

@@ -6,7 +6,6 @@ All but JSON are read and written as a stream, block by block. pyarrow is import
 """
 
 from collections.abc import Callable, Iterable, Iterator
-from fnmatch import fnmatchcase
 from itertools import islice
 from typing import BinaryIO, NamedTuple
 
@@ -22,10 +21,11 @@ SYNONYMS = {
     "application/vnd.apache.parquet": "application/x-parquet",
 }
 _LINES_AT_ONCE = 1024
+_LONGEST_LINE = 65_536
 
 
-def _read_json(source: BinaryIO) -> Iterator[Batch]:
-    yield encode(decode_batch(source.read()))
+def _read_json(source: BinaryIO, most_rows: int) -> Iterator[Batch]:
+    yield encode(decode_batch(source.read(), most_rows))
 
 
 def _write_json(answers: Iterable[Scores], target: BinaryIO) -> None:
@@ -33,10 +33,19 @@ def _write_json(answers: Iterable[Scores], target: BinaryIO) -> None:
     target.write(f'{{"results":[{",".join(rows)}]}}'.encode())
 
 
-def _read_json_lines(source: BinaryIO) -> Iterator[Batch]:
-    lines = (line for raw in source if (line := raw.strip()))
+def _read_json_lines(source: BinaryIO, most_rows: int) -> Iterator[Batch]:  # noqa: ARG001
+    lines = (line for raw in _lines(source) if (line := raw.strip()))
     while block := list(islice(lines, _LINES_AT_ONCE)):
         yield encode(decode_lines(block))
+
+
+def _lines(source: BinaryIO) -> Iterator[bytes]:
+    """The lines, one that is longer than any application cut off, so that it is refused as no JSON."""
+    while line := source.readline(_LONGEST_LINE):
+        rest = line
+        while len(rest) == _LONGEST_LINE and not rest.endswith(b"\n"):
+            rest = source.readline(_LONGEST_LINE)
+        yield line
 
 
 def _write_json_lines(answers: Iterable[Scores], target: BinaryIO) -> None:
@@ -44,7 +53,7 @@ def _write_json_lines(answers: Iterable[Scores], target: BinaryIO) -> None:
         target.write("".join([row + "\n" for row in json_rows(scores)]).encode())
 
 
-def _read_csv(source: BinaryIO) -> Iterator[Batch]:
+def _read_csv(source: BinaryIO, most_rows: int) -> Iterator[Batch]:  # noqa: ARG001
     from preprocessing.tables import read_csv
 
     return read_csv(source)
@@ -56,7 +65,7 @@ def _write_csv(answers: Iterable[Scores], target: BinaryIO) -> None:
     write_csv(answers, target)
 
 
-def _read_arrow(source: BinaryIO) -> Iterator[Batch]:
+def _read_arrow(source: BinaryIO, most_rows: int) -> Iterator[Batch]:  # noqa: ARG001
     from preprocessing.tables import read_arrow
 
     return read_arrow(source)
@@ -68,7 +77,7 @@ def _write_arrow(answers: Iterable[Scores], target: BinaryIO) -> None:
     write_arrow(answers, target)
 
 
-def _read_parquet(source: BinaryIO) -> Iterator[Batch]:
+def _read_parquet(source: BinaryIO, most_rows: int) -> Iterator[Batch]:  # noqa: ARG001
     from preprocessing.tables import read_parquet
 
     return read_parquet(source)
@@ -90,7 +99,7 @@ class Format(NamedTuple):
     """`read` gives the batches of a body one by one, `write` writes the answers; JSON alone is held whole."""
 
     media_type: str
-    read: Callable[[BinaryIO], Iterator[Batch]]
+    read: Callable[[BinaryIO, int], Iterator[Batch]]
     write: Callable[[Iterable[Scores], BinaryIO], None]
     declared_rows: Callable[[BinaryIO], int] = lambda _: 0  # what a body says of itself before it is read
 
@@ -133,11 +142,10 @@ def format_accepted(accept: str | None, sent: Format) -> Format:
     if accept is None:
         return sent
     for part in sorted(accept.split(","), key=_quality, reverse=True):
-        media_type, _ = _parsed(part)
-        pattern = SYNONYMS.get(media_type, media_type)
-        for offered in (sent, *FORMATS.values()):
-            if fnmatchcase(offered.media_type, pattern):
-                return offered
+        pattern = SYNONYMS.get(_parsed(part)[0], _parsed(part)[0])
+        for offered in (sent.media_type, *FORMATS):
+            if pattern in (offered, "*/*", offered.split("/")[0] + "/*") and _quality(part) > 0:
+                return FORMATS[offered]
     raise NotAcceptable(f"Accept must allow one of {', '.join(FORMATS)}")
 
 

@@ -163,3 +163,11 @@ def test_an_archive_that_unpacks_to_more_than_a_model_can_be_is_refused(tmp_path
 def test_a_path_where_nothing_is_says_how_to_name_one(reference: str) -> None:
     with pytest.raises(ArtifactError, match="set RISKLINE_MODEL"):
         open_artifact(reference)
+
+
+def test_a_folder_of_something_else_is_never_replaced(files: Files, tmp_path: Path) -> None:
+    (tmp_path / "thesis").mkdir()
+    (tmp_path / "thesis" / "thesis.doc").write_text("three years of work")
+    with pytest.raises(ArtifactError, match="is no model; name another place"):
+        write_folder(files, tmp_path / "thesis")
+    assert [path.name for path in (tmp_path / "thesis").iterdir()] == ["thesis.doc"]

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -196,3 +197,52 @@ def test_a_refusal_is_the_record_paths_own() -> None:
     [expected] = decode_application(json.dumps({**EXAMPLE, NUMBER.name: -1.0}).encode())
     assert isinstance(expected, InvalidApplication)
     assert batch.refused[1].detail == expected.detail
+
+
+@pytest.mark.parametrize(
+    "column",
+    [
+        pa.array([EXAMPLE[NUMBER.name]] * 2).dictionary_encode(),
+        pc.run_end_encode(pa.array([EXAMPLE[NUMBER.name]] * 2)),
+    ],
+)
+def test_numbers_may_come_as_a_dictionary_or_as_runs(column: Any) -> None:
+    table = as_table([EXAMPLE, EXAMPLE])
+    same(encode_table(table.set_column(0, NUMBER.name, column)), encode_table(table))
+    assert table.schema.names[0] == NUMBER.name
+
+
+def test_words_may_come_as_views() -> None:
+    table = as_table([EXAMPLE, EXAMPLE])
+    position = table.schema.names.index(CATEGORY.name)
+    views = pa.array([EXAMPLE[CATEGORY.name]] * 2, pa.string_view())
+    same(encode_table(table.set_column(position, CATEGORY.name, views)), encode_table(table))
+
+
+@pytest.mark.parametrize("name", [NUMBER.name, CATEGORY.name])
+@pytest.mark.parametrize(
+    "column",
+    [
+        pa.array([[1234567890123456789], None], pa.list_(pa.timestamp("ns"))),
+        pa.array([1234567890123456789, None], pa.timestamp("ns")),
+        pa.array([[b"\xff"], None], pa.list_(pa.binary())),
+        pa.array([{"a": 1}, None]),
+        pa.array([b"ab", None], pa.binary(2)),
+    ],
+)
+def test_a_column_of_an_outlandish_type_is_refused_row_by_row_without_its_values(name: str, column: Any) -> None:
+    table = as_table([EXAMPLE, EXAMPLE])
+    batch = encode_table(table.set_column(table.schema.names.index(name), name, column))
+    rule = "type" if name == NUMBER.name else "category"
+    assert (batch.refused[0].detail[0].field, batch.refused[0].detail[0].rule) == (name, rule)
+    assert "123456789" not in repr(batch.refused)
+
+
+def test_a_text_that_other_readers_take_for_a_number_is_refused_whatever_stands_beside_it() -> None:
+    text = pa.table({field.name: pa.array([str(EXAMPLE[field.name])] * 2) for field in FIELDS})
+    for cell in ("nan", "NaN", "nan(1)", "inf", "\u0969\u0966"):
+        for other in (str(EXAMPLE[NUMBER.name]), "abc"):
+            batch = encode_text(
+                text.set_column(text.schema.names.index(NUMBER.name), NUMBER.name, pa.array([cell, other]))
+            )
+            assert [p.rule for p in batch.refused[0].detail] == ["type"], (cell, other)

@@ -17,7 +17,7 @@ from preprocessing.decode import decode_application
 from preprocessing.encode import Batch, encode
 from preprocessing.errors import InvalidApplication, InvalidBatch, MalformedBody, RisklineError
 from preprocessing.tables import BLOCK_ROWS, read_arrow, read_csv, read_parquet
-from tests.generated import EXAMPLE, NUMBER
+from tests.generated import CATEGORY, EXAMPLE, NUMBER
 
 Read = Callable[[BinaryIO], Iterator[Batch]]
 ROW = ",".join(str(value) for value in EXAMPLE.values())
@@ -63,7 +63,14 @@ def parquet(table: pa.Table, **options: Any) -> bytes:
 def test_the_header_is_optional_and_may_be_in_any_order() -> None:
     expected = encode(decode_application(json.dumps(EXAMPLE).encode())).matrix
     backwards = ",".join(reversed(HEADER.split(","))) + "\n" + ",".join(reversed(ROW.split(",")))
-    for text in (ROW, f"{ROW}\n", f"{HEADER}\n{ROW}\n", f"{HEADER}\r\n{ROW}\r\n", backwards):
+    for text in (
+        ROW,
+        f"\ufeff{HEADER}\n{ROW}\n",
+        f"{ROW}\n",
+        f"{HEADER}\n{ROW}\n",
+        f"{HEADER}\r\n{ROW}\r\n",
+        backwards,
+    ):
         np.testing.assert_array_equal(csv(text).matrix, expected)
 
 
@@ -163,9 +170,20 @@ def test_a_file_with_flipped_bytes_gives_rows_or_an_error_of_ours(read: Read, bo
 
 
 def test_a_parquet_file_that_would_fill_the_memory_is_refused_by_what_it_declares() -> None:
-    bomb = parquet(
-        pa.table({name: pa.array(["x" * 1_000_000] * 8) for name in EXAMPLE}), use_dictionary=False, compression="zstd"
-    )
+    rows = pa.Table.from_pylist([EXAMPLE] * 8)
+    words = pa.array(["x" * 1_000_000] * 8)
+    rows = rows.set_column(rows.schema.names.index(CATEGORY.name), CATEGORY.name, words)
+    bomb = parquet(rows, use_dictionary=False, compression="zstd")
     assert len(bomb) < 200_000
     with pytest.raises(MalformedBody, match="unpack to far more"):
         together(read_parquet(io.BytesIO(bomb)))
+
+
+def test_a_long_word_in_place_of_every_number_is_refused_before_it_is_repeated() -> None:
+    table = pa.Table.from_pylist([EXAMPLE] * 4096)
+    words = pa.array(["x" * 150_000] * 4096)
+    bomb = parquet(table.set_column(table.schema.names.index(NUMBER.name), NUMBER.name, words))
+    assert len(bomb) < 200_000
+    with pytest.raises(InvalidBatch) as caught:
+        together(read_parquet(io.BytesIO(bomb)))
+    assert [(p.field, p.rule) for p in caught.value.detail] == [(NUMBER.name, "type")]

@@ -8,6 +8,7 @@ import pytest
 from prometheus_client import REGISTRY
 
 from model.artifact import Artifact
+from preprocessing import decode
 from preprocessing.decode import RULES
 from preprocessing.encode import Matrix
 from preprocessing.errors import RisklineError
@@ -76,7 +77,7 @@ def test_an_empty_batch_is_an_empty_answer(api: Api) -> None:
         (b"{", JSON, 400, "malformed_body"),
         (b"{}", JSON, 422, "invalid_application"),
         (b"[]", JSON, 422, "invalid_application"),
-        (b" " * 20_000, JSON, 413, "body_too_large"),
+        (b" " * 70_000, JSON, 413, "body_too_large"),
         (BODY, "text/csv", 415, "unsupported_media_type"),
         (BODY, "text/plain", 415, "unsupported_media_type"),
         (BODY, "application/vnd.bentoml+pickle", 415, "unsupported_media_type"),
@@ -265,3 +266,52 @@ def test_the_access_log_has_a_line_for_each_request_and_no_value(
     assert (first["request_id"], first["traceparent"]) == ("mine", "00-4bf9-00f0-01")
     assert (second["route"], second["status"], second["traceparent"]) == ("/predict_batch", 400, None)
     assert set(first) == {"time", "route", "status", "seconds", "bytes_in", "request_id", "traceparent"}
+
+
+def test_a_flush_that_fails_does_not_end_housekeeping(artifact: Artifact, monkeypatch: pytest.MonkeyPatch) -> None:
+    api = Api(artifact, Settings())
+    monkeypatch.setattr(metrics, "FLUSH_EVERY_S", 0.001)
+    flushes: list[int] = []
+
+    def fails_once() -> None:
+        flushes.append(1)
+        if len(flushes) == 1:
+            raise OSError("no space left on device")
+
+    async def some_rounds() -> None:
+        monkeypatch.setattr(metrics, "flush", fails_once)
+        keeping = asyncio.create_task(api.housekeeping())
+        while len(flushes) < 3:
+            await asyncio.sleep(0.001)
+            assert not keeping.done()
+        keeping.cancel()
+
+    asyncio.run(asyncio.wait_for(some_rounds(), 20))
+    api.close()
+
+
+def test_a_batch_above_the_limit_is_refused_before_its_rows_are_looked_at_one_by_one(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def looked_at(*_: object) -> None:
+        raise AssertionError("a row was looked at again")
+
+    monkeypatch.setattr(decode, "_reason_for_refusal", looked_at)
+    assert ask(api, "/predict_batch", b'{"applications": [{},{},{},{}]}').status == 413
+
+
+@pytest.mark.parametrize(
+    ("accept", "media_type"),
+    [("text/csv;q=0, application/jsonlines", b"application/jsonlines"), ("text/csv;q=0.2, */*;q=0.1", b"text/csv")],
+)
+def test_quality_decides_and_zero_means_never(api: Api, accept: str, media_type: bytes) -> None:
+    assert header(ask(api, "/predict_batch", BATCH, accept=accept), b"content-type") == media_type
+
+
+def test_a_line_that_no_application_is_as_long_as_costs_only_itself(artifact: Artifact) -> None:
+    api = Api(artifact, Settings())
+    body = b"\n".join([BODY, b"[" + b"0," * 100_000 + b"0]", BODY])
+    answer = ask(api, "/predict_batch", body, "application/jsonlines")
+    api.close()
+    assert isinstance(answer.body, bytes)
+    assert ["error" in json.loads(line) for line in answer.body.splitlines()] == [False, True, False]
