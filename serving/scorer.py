@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from functools import cached_property
+from math import isfinite
 from typing import Annotated, Literal
 
 import numpy as np
@@ -96,6 +97,7 @@ class Scorer:
         rows = len(batch.matrix)
         assert len(probability) == rows, "as many answers as applications: this is a bug"
         assert rows == 0 or 0 <= min(probability) <= max(probability) <= 1, "no probability at all: this is a bug"
+        assert isfinite(sum(probability)), "a NaN hides from min and max: this is a bug"
         tier = self.artifact.policy.tiers(probability)
         warnings = self._warnings(batch)
         decided = time.perf_counter()

@@ -108,7 +108,7 @@ def test_an_empty_batch_has_no_answers(scorer: Scorer) -> None:
 def test_a_model_that_loses_a_row_is_a_bug_and_not_an_answer(
     artifact: Artifact, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(Artifact, "score", lambda _, matrix, *__: np.full(len(matrix) - 1, 0.5))
+    monkeypatch.setattr(Artifact, "score", lambda _, matrix, *__: [0.5] * (len(matrix) - 1))
     with pytest.raises(AssertionError, match="this is a bug"):
         Scorer(artifact).score(encode([Application.model_validate(EXAMPLE)]))
 
@@ -117,9 +117,11 @@ def test_a_model_that_loses_a_row_is_a_bug_and_not_an_answer(
 def test_an_impossible_probability_is_a_bug_and_not_an_answer(
     artifact: Artifact, monkeypatch: pytest.MonkeyPatch, impossible: float
 ) -> None:
-    monkeypatch.setattr(Artifact, "score", lambda _, matrix, *__: np.full(len(matrix), impossible))
-    with pytest.raises(AssertionError, match="this is a bug"):
-        Scorer(artifact).score(encode([Application.model_validate(EXAMPLE)]))
+    one = Application.model_validate(EXAMPLE)
+    for answers in ([impossible], [0.5, impossible], [impossible, 0.5]):
+        monkeypatch.setattr(Artifact, "score", lambda _, __, *___, answers=answers: answers)
+        with pytest.raises(AssertionError, match="this is a bug"):
+            Scorer(artifact).score(encode([one] * len(answers)))
 
 
 @pytest.mark.parametrize("rows", [1, 16, 17, 100])
