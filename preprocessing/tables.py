@@ -18,7 +18,7 @@ import pyarrow.parquet
 
 from preprocessing.columns import check_header, encode_table, encode_text
 from preprocessing.encode import FIELDS, Batch
-from preprocessing.errors import InvalidApplication, InvalidBatch, MalformedBody, Problem
+from preprocessing.errors import BatchTooLarge, InvalidApplication, InvalidBatch, MalformedBody, Problem
 from preprocessing.fields import Category
 
 BLOCK_ROWS = 4096  # of a dozen float32 fields stay in a core's second-level cache
@@ -114,16 +114,12 @@ def read_arrow(source: BinaryIO) -> Iterator[Batch]:
                 yield encode_table(block.slice(start, BLOCK_ROWS))
 
 
-def rows_of_parquet(source: BinaryIO) -> int:
-    """The rows that a Parquet file declares, for a limit to be held before anything is unpacked."""
-    with _no_arrow_errors("Parquet file"):
-        rows: int = pyarrow.parquet.ParquetFile(_native(source)).metadata.num_rows
-        return rows
-
-
-def read_parquet(source: BinaryIO) -> Iterator[Batch]:
-    """A Parquet file, row group by row group."""
-    for block in open_parquet(source).blocks:
+def read_parquet(source: BinaryIO, most_rows: int | None = None) -> Iterator[Batch]:
+    """A Parquet file, row group by row group; BatchTooLarge before any is unpacked if it declares above `most_rows`."""
+    table = open_parquet(source)
+    if most_rows is not None and table.rows is not None and table.rows > most_rows:
+        raise BatchTooLarge.of(table.rows, most_rows, "RISKLINE_MAX_BULK_ROWS")
+    for block in table.blocks:
         yield block.batch
 
 

@@ -29,7 +29,7 @@ from serving.bodies import Body, as_file, new_file, size_of, whole
 from serving.errors import STATUS, BodyTooLarge, ErrorAnswer, UnsupportedMediaType
 from serving.formats import JSON, Format, format_accepted, format_of, is_bulk
 from serving.scorer import Score, Scorer, Scores
-from serving.settings import Settings
+from serving.settings import Settings, cores
 from serving.turn import Turn
 
 log = logging.getLogger("riskline")
@@ -197,8 +197,6 @@ class Api:
 
     def _scored(self, sent: Format, body: Body, seconds: dict[str, float]) -> Iterator[Scores]:
         most_rows, setting = self._settings.most_rows(bulk=sent.media_type != JSON)
-        if (declared := sent.declared_rows(as_file(body))) > most_rows:
-            raise BatchTooLarge.of(declared, most_rows, setting)
         rows = 0
         batches = sent.read(as_file(body), most_rows)
         while True:
@@ -221,11 +219,6 @@ def error_answer(error: ErrorAnswer) -> Answer:
     """The answer to a request that no route took."""
     body = to_json(error)
     return Answer(STATUS[error.error], [(b"content-type", JSON.encode()), (b"content-length", b"%d" % len(body))], body)
-
-
-def cores() -> int:
-    """The cores that this process may run on."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _is_little(body: bytes) -> bool:

@@ -77,16 +77,10 @@ def _write_arrow(answers: Iterable[Scores], target: BinaryIO) -> None:
     write_arrow(answers, target)
 
 
-def _read_parquet(source: BinaryIO, most_rows: int) -> Iterator[Batch]:  # noqa: ARG001
+def _read_parquet(source: BinaryIO, most_rows: int) -> Iterator[Batch]:
     from preprocessing.tables import read_parquet
 
-    return read_parquet(source)
-
-
-def _rows_of_parquet(source: BinaryIO) -> int:
-    from preprocessing.tables import rows_of_parquet
-
-    return rows_of_parquet(source)
+    return read_parquet(source, most_rows)
 
 
 def _write_parquet(answers: Iterable[Scores], target: BinaryIO) -> None:
@@ -96,12 +90,14 @@ def _write_parquet(answers: Iterable[Scores], target: BinaryIO) -> None:
 
 
 class Format(NamedTuple):
-    """`read` gives the batches of a body one by one, `write` writes the answers; JSON alone is held whole."""
+    """`read` gives the batches of a body one by one, `write` writes the answers; JSON alone is held whole.
+
+    `read` holds a body to the limit of rows where it tells them beforehand; every body is held to it while it is read.
+    """
 
     media_type: str
     read: Callable[[BinaryIO, int], Iterator[Batch]]
     write: Callable[[Iterable[Scores], BinaryIO], None]
-    declared_rows: Callable[[BinaryIO], int] = lambda _: 0  # what a body says of itself before it is read
 
 
 FORMATS = {
@@ -111,7 +107,7 @@ FORMATS = {
         Format("application/jsonlines", _read_json_lines, _write_json_lines),
         Format("text/csv", _read_csv, _write_csv),
         Format("application/vnd.apache.arrow.stream", _read_arrow, _write_arrow),
-        Format("application/x-parquet", _read_parquet, _write_parquet, _rows_of_parquet),
+        Format("application/x-parquet", _read_parquet, _write_parquet),
     )
 }
 

@@ -15,7 +15,7 @@ import pytest
 
 from preprocessing.decode import decode_application
 from preprocessing.encode import Batch, encode
-from preprocessing.errors import InvalidApplication, InvalidBatch, MalformedBody, RisklineError
+from preprocessing.errors import BatchTooLarge, InvalidApplication, InvalidBatch, MalformedBody, RisklineError
 from preprocessing.tables import BLOCK_ROWS, read_arrow, read_csv, read_parquet
 from tests.generated import CATEGORY, EXAMPLE, NUMBER
 
@@ -187,3 +187,10 @@ def test_a_long_word_in_place_of_every_number_is_refused_before_it_is_repeated()
     with pytest.raises(InvalidBatch) as caught:
         together(read_parquet(io.BytesIO(bomb)))
     assert [(p.field, p.rule) for p in caught.value.detail] == [(NUMBER.name, "type")]
+
+
+def test_a_parquet_file_that_declares_too_many_rows_is_refused_before_any_is_read() -> None:
+    body = parquet(TABLE)
+    assert sum(len(block.matrix) for block in read_parquet(io.BytesIO(body), most_rows=6000)) == 6000
+    with pytest.raises(BatchTooLarge, match="6000 applications; the limit is 5999"):
+        next(read_parquet(io.BytesIO(body), most_rows=5999))
