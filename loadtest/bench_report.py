@@ -2,6 +2,7 @@
 
 import os
 import platform
+import shutil
 import subprocess
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -101,10 +102,12 @@ def machine() -> str:
 
 
 def versions() -> list[str]:
-    """Python, wrk, and the packages that each contender's figures depend on most."""
-    wrk = subprocess.run(["wrk", "--version"], capture_output=True, text=True).stdout.split()  # noqa: S607
-    ours = ", ".join(f"{package} {version(package)}" for package in _OURS)
-    known = [f"Python {platform.python_version()}", f"wrk {wrk[1] if len(wrk) > 1 else ''}", f"riskline: {ours}"]
+    """Python, wrk where it is installed, and the packages that each contender's figures depend on most."""
+    known = [f"Python {platform.python_version()}"]
+    if wrk := shutil.which("wrk"):
+        told = subprocess.run([wrk, "--version"], capture_output=True, text=True).stdout.split()  # noqa: S603
+        known.append(" ".join(told[:2]))
+    known.append("riskline: " + ", ".join(f"{package} {version(package)}" for package in _OURS))
     folders = {contender.folder: contender.name for contender in reversed(SERVERS) if contender.folder}
     for folder, packages in _PACKAGES.items():
         locked = ", ".join(f"{package} {locked_version(FOLDERS / folder, package)}" for package in packages)
