@@ -24,6 +24,7 @@ from serving.api import Api, Request
 from serving.contract import (
     ApplicationInput,
     BatchInput,
+    ExplanationOutput,
     ResultsOutput,
     RisklineService,
     ScoreOutput,
@@ -93,6 +94,11 @@ class Riskline:
     async def predict(self, request: Request, /) -> Response:
         """Score one application: the body is the application."""
         return to_response(await self.api.answer("/predict", request))
+
+    @bentoml.api(input_spec=ApplicationInput, output_spec=ExplanationOutput)
+    async def explain(self, request: Request, /) -> Response:
+        """Score one application and say what its score consists of, and what would change it."""
+        return to_response(await self.api.answer("/explain", request))
 
     @bentoml.api(input_spec=BatchInput, output_spec=ResultsOutput)
     async def predict_batch(self, request: Request, /) -> Response:

@@ -1,9 +1,13 @@
 """The artefact: a folder of data that is the model, provable and without code in it.
 
-    model.onnx      the whole pipeline: application → probability
-    policy.json     probability → tier
-    golden.json     generated applications with the answers expected of them
-    manifest.json   schema, training facts, metrics, and the sha256 of the three files above
+    model.onnx          the whole pipeline: application → probability
+    bulk.onnx           the same for large batches, to the last bit (only where the trees are shallow enough to gain)
+    contributions.onnx  application → what each field contributed to the log-odds
+    features.onnx       application → features alone
+    policy.json         probability → tier and points, and the words for reasons
+    reference.json      what reasons are compared with, and what other thresholds would have done
+    golden.json         generated applications with the answers expected of them
+    manifest.json       schema, training facts, metrics, and the sha256 of the files above
 
 It travels as the folder, as `model.tar.gz` (SageMaker's form) or in the BentoML model store, always the same bytes.
 Loading verifies hashes, schema and golden rows, and refuses to go on where one does not fit.
@@ -17,6 +21,7 @@ import gzip
 import hashlib
 import io
 import json
+import logging
 import os
 import shutil
 import sys
@@ -24,7 +29,7 @@ import tarfile
 import tempfile
 from collections.abc import Mapping
 from concurrent.futures import Executor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
@@ -34,14 +39,19 @@ import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from model.errors import ArtifactError, PolicyError
-from model.graph import Graph
+from model.graph import CONTRIBUTIONS, FEATURES, MARGIN, PROBABILITY, Graph, side_by_side
 from model.policy import Policy, Tier, answered
+from model.reference import Reference
 from preprocessing.encode import FIELDS, MODEL_FIELDS, Matrix, encode
 from preprocessing.schema import Application
 
 STORE_NAME = "riskline"
-FORMAT = 1
-GRAPH, POLICY, GOLDEN, MANIFEST = "model.onnx", "policy.json", "golden.json", "manifest.json"
+FORMAT = 2
+GRAPH, BULK, CONTRIBUTIONS_GRAPH, FEATURES_GRAPH = "model.onnx", "bulk.onnx", "contributions.onnx", "features.onnx"
+POLICY, REFERENCE, GOLDEN, MANIFEST = "policy.json", "reference.json", "golden.json", "manifest.json"
+NEEDED = (GRAPH, CONTRIBUTIONS_GRAPH, FEATURES_GRAPH, POLICY, REFERENCE, GOLDEN)
+BULK_FROM = 64  # rows; fewer are scored faster by model.onnx
+BULK_BLOCK, CONTRIBUTIONS_BLOCK = 1024, 512  # rows whose intermediate results stay in a core's second-level cache
 LARGEST_FILE = 256 * 2**20
 # The golden answers are rounded to 6 digits, and processors may round the last bit of a float32 sum differently
 GOLDEN_TOLERANCE = 2e-6
@@ -56,6 +66,10 @@ class Golden(BaseModel):
     application: dict[str, Any]
     probability: float
     tier: Tier
+    contributions: tuple[float, ...]
+
+
+log = logging.getLogger("riskline")
 
 
 class Manifest(BaseModel):
@@ -63,7 +77,7 @@ class Manifest(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    format: Literal[1]
+    format: Literal[2]
     fields: list[dict[str, Any]]
     ranges: dict[str, tuple[float, float]]
     training: dict[str, Any]
@@ -79,8 +93,12 @@ class Artifact:
     files: Mapping[str, bytes]
     manifest: Manifest
     policy: Policy
+    reference: Reference
     golden: list[Golden]
     graph: Graph
+    bulk: Graph | None
+    contributions_graph: Graph
+    features_graph: Graph
 
     @cached_property
     def model_version(self) -> str:
@@ -101,16 +119,31 @@ class Artifact:
         return np.array([self.manifest.ranges[field.name] for field in MODEL_FIELDS], dtype=np.float32).T
 
     def score(self, matrix: Matrix, threads: Executor | None = None, parts: int = 1) -> list[float]:
-        """A probability for each row, as it is answered."""
-        return answered(self.graph.probability(matrix, threads, parts))
+        """A probability for each row, as it is answered; `threads` score `parts` of a large matrix side by side."""
+        return answered(side_by_side(self.probability, matrix, threads, parts))
+
+    def probability(self, matrix: Matrix) -> npt.NDArray[np.float32]:
+        """(rows,): the calibrated probability that the application goes bad; the same in a batch of any size."""
+        if self.bulk is None or len(matrix) < BULK_FROM:
+            return self.graph.run(matrix)[0].reshape(-1)
+        return self.bulk.first(matrix, BULK_BLOCK).reshape(-1)
+
+    def contributions(self, matrix: Matrix, threads: Executor | None = None, parts: int = 1) -> npt.NDArray[np.float32]:
+        """(rows, fields): what each field contributed to the log-odds; the sum and `reference.bias` are the margin."""
+        return side_by_side(
+            lambda part: self.contributions_graph.first(part, CONTRIBUTIONS_BLOCK), matrix, threads, parts
+        )
 
 
-def build(graph: bytes, policy: Policy, golden: list[Golden], facts: Mapping[str, Any]) -> dict[str, bytes]:
+def build(
+    graphs: Mapping[str, bytes], policy: Policy, reference: Reference, golden: list[Golden], facts: Mapping[str, Any]
+) -> dict[str, bytes]:
     """The artefact's files. `facts` are the manifest's `ranges`, `training`, `metrics` and `libraries`."""
     files = {
-        GRAPH: graph,
+        **graphs,
         POLICY: _json(policy.to_json()),
-        GOLDEN: _json([row.model_dump() for row in golden]),
+        REFERENCE: _json(reference.model_dump(mode="json")),
+        GOLDEN: _json([row.model_dump(mode="json") for row in golden]),
     }
     manifest = Manifest(
         format=FORMAT,
@@ -119,6 +152,18 @@ def build(graph: bytes, policy: Policy, golden: list[Golden], facts: Mapping[str
         **facts,
     )
     return {**files, MANIFEST: _json(manifest.model_dump(mode="json"))}
+
+
+def with_policy(artifact: Artifact, policy: Policy) -> dict[str, bytes]:
+    """The files of the same model under another policy: nothing is trained, only the tiers of golden rows follow."""
+    golden = [row.model_copy(update={"tier": policy.tier(row.probability)}) for row in artifact.golden]
+    graphs = {
+        name: artifact.files[name]
+        for name in (GRAPH, BULK, CONTRIBUTIONS_GRAPH, FEATURES_GRAPH)
+        if name in artifact.files
+    }
+    facts = artifact.manifest.model_dump(mode="json", include={"ranges", "training", "metrics", "libraries"})
+    return build(graphs, policy, artifact.reference, golden, facts)
 
 
 def open_artifact(reference: str) -> Artifact:
@@ -144,16 +189,24 @@ def verify(files: Mapping[str, bytes], origin: str) -> Artifact:
     except ValidationError as error:
         where = ".".join(str(part) for part in error.errors()[0]["loc"]) or "JSON"
         raise ArtifactError(f"{origin}: {MANIFEST} is damaged or of another format ({where}); {RETRAIN}") from None
-    for name in (GRAPH, POLICY, GOLDEN):
+    for name in (*NEEDED, *(name for name in manifest.files if name not in NEEDED)):
         if name not in files or name not in manifest.files:
             raise ArtifactError(f"{origin}: {name} is missing; copy the model again or {RETRAIN}")
         if _sha256(files[name]) != manifest.files[name]:
             raise ArtifactError(f"{origin}: {name} is not what the manifest says (sha256); copy the model again")
     _check_schema(manifest, origin)
     try:
-        policy = Policy.from_json(json.loads(files[POLICY]))
-        golden = [Golden.model_validate(row) for row in json.loads(files[GOLDEN])]
-        artifact = Artifact(files, manifest, policy, golden, Graph(files[GRAPH]))
+        artifact = Artifact(
+            files,
+            manifest,
+            Policy.from_json(files[POLICY]),
+            Reference.model_validate_json(files[REFERENCE]),
+            [Golden.model_validate(row) for row in json.loads(files[GOLDEN])],
+            Graph(files[GRAPH], [PROBABILITY, MARGIN]),
+            Graph(files[BULK], [PROBABILITY]) if BULK in manifest.files else None,
+            Graph(files[CONTRIBUTIONS_GRAPH], [CONTRIBUTIONS]),
+            Graph(files[FEATURES_GRAPH], [FEATURES]),
+        )
         _ = artifact.ranges
     except PolicyError as error:
         raise ArtifactError(f"{origin}: {error.message}") from None
@@ -161,7 +214,18 @@ def verify(files: Mapping[str, bytes], origin: str) -> Artifact:
         reason = str(error).splitlines()[0]
         raise ArtifactError(f"{origin} does not load ({type(error).__name__}: {reason}); {RETRAIN}") from None
     _check_golden(artifact, origin)
-    return artifact
+    return _with_equal_bulk(artifact)
+
+
+def save(files: Mapping[str, bytes], out: Path | None) -> str:
+    """Saves to `out`, a folder or `.tar.gz`, or to the BentoML model store; says where."""
+    if out is None:
+        return f"{save_to_store(files)} in the BentoML model store"
+    if out.name.endswith(".gz"):
+        write_archive(files, out)
+    else:
+        write_folder(files, out)
+    return str(out)
 
 
 def write_folder(files: Mapping[str, bytes], folder: Path) -> None:
@@ -258,10 +322,26 @@ def _check_golden(artifact: Artifact, origin: str) -> None:
     applications = [Application.model_validate(row.application) for row in artifact.golden]
     if not applications:
         raise ArtifactError(f"{origin} has no golden rows to prove itself with; {RETRAIN}")
-    policy = artifact.policy
-    for row, probability in zip(artifact.golden, artifact.score(encode(applications).matrix), strict=True):
-        if not abs(probability - row.probability) <= GOLDEN_TOLERANCE or policy.tier(probability) != row.tier:
+    matrix = encode(applications).matrix
+    answers = zip(artifact.golden, artifact.score(matrix), artifact.contributions(matrix).tolist(), strict=True)
+    for row, probability, contributions in answers:
+        differences = [probability - row.probability, *np.subtract(contributions, row.contributions).tolist()]
+        if not max(map(abs, differences)) <= GOLDEN_TOLERANCE or artifact.policy.tier(probability) != row.tier:
             raise ArtifactError(f"{origin} does not score its golden rows as it did when trained; {RETRAIN}")
+
+
+def _with_equal_bulk(artifact: Artifact) -> Artifact:
+    """Without the graph for large batches where this machine adds up in another order: slower, and still the same."""
+    if artifact.bulk is None:
+        return artifact
+    golden = encode([Application.model_validate(row.application) for row in artifact.golden]).matrix
+    many = np.resize(golden, (2 * BULK_FROM + 1, golden.shape[1]))
+    if np.array_equal(artifact.bulk.run(many)[0], artifact.graph.run(many)[0]):
+        return artifact
+    log.warning(
+        "large batches are scored without bulk.onnx: on this machine it differs from model.onnx in the last bit"
+    )
+    return replace(artifact, bulk=None)
 
 
 def _sha256(content: bytes) -> str:

@@ -31,3 +31,9 @@ class ParityError(RisklineError):
     """The exported graph does not answer as XGBoost and the calibrator do: nothing is written."""
 
     code = "parity"
+
+
+class ExplanationError(RisklineError):
+    """The contributions of these trees cannot be tabulated, or the tables do not say what XGBoost says."""
+
+    code = "explanation"

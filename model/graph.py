@@ -1,6 +1,6 @@
-"""The ONNX graph at work: matrix → probabilities. The only place that talks to ONNX Runtime."""
+"""The ONNX graphs at work: matrix → probabilities, contributions. The only place that talks to ONNX Runtime."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from typing import Any
 
@@ -10,7 +10,9 @@ import onnxruntime
 
 from preprocessing.encode import Matrix
 
-INPUT, FEATURES, MARGIN, PROBABILITY = "application", "features", "margin", "probability"
+INPUT, FEATURES, MARGIN, PROBABILITY, CONTRIBUTIONS = (
+    "application", "features", "margin", "probability", "contributions",
+)  # fmt: skip
 SMALLEST_PART = 256  # rows; fewer are done before a thread has started
 
 
@@ -34,12 +36,20 @@ class Graph:
         arrays: list[npt.NDArray[np.float32]] = self._session.run(self._outputs, {INPUT: matrix})
         return arrays
 
-    def probability(self, matrix: Matrix, threads: Executor | None = None, parts: int = 1) -> npt.NDArray[np.float32]:
-        """(rows,) float32: the calibrated probability that the application goes bad.
+    def first(self, matrix: Matrix, block_rows: int) -> npt.NDArray[np.float32]:
+        """The first output, computed in blocks whose intermediate results stay in cache."""
+        if len(matrix) <= block_rows:
+            return self.run(matrix)[0]
+        return np.concatenate(
+            [self.run(matrix[start : start + block_rows])[0] for start in range(0, len(matrix), block_rows)]
+        )
 
-        A large matrix is cut into `parts` that `threads` score side by side, with the same result.
-        """
-        parts = min(parts, len(matrix) // SMALLEST_PART)
-        if threads is None or parts < 2:
-            return self.run(matrix)[self._outputs.index(PROBABILITY)].reshape(-1)
-        return np.concatenate(list(threads.map(self.probability, np.array_split(matrix, parts))))
+
+def side_by_side(
+    compute: Callable[[Matrix], npt.NDArray[np.float32]], matrix: Matrix, threads: Executor | None, parts: int
+) -> npt.NDArray[np.float32]:
+    """compute(matrix); a large matrix is cut into `parts` that `threads` compute side by side, with the same result."""
+    parts = min(parts, len(matrix) // SMALLEST_PART)
+    if threads is None or parts < 2:
+        return compute(matrix)
+    return np.concatenate(list(threads.map(compute, np.array_split(matrix, parts))))

@@ -1,44 +1,107 @@
-"""Last step of a score: probability → tier.
+"""Last step of a score: probability → tier and points, and the words for the reasons.
 
-The policy is data (`policy.json` of the artefact). Its two thresholds come from target bad rates: *low* is the largest
-group of safest applicants of whom at most `low_bad_rate` went bad, *high* the largest group of riskiest of whom at
-least `high_bad_rate` did; *medium* is what lies between.
+The policy is data (`policy.json` of the artefact), so another one needs no training. Its two thresholds come from
+target bad rates: *low* is the largest group of safest applicants of whom at most `low_bad_rate` went bad, *high* the
+largest group of riskiest of whom at least `high_bad_rate` did; *medium* is what lies between.
+
+    python -m model.policy                                  # what other thresholds would do
+    python -m model.policy --show > policy.json             # the newest model's policy, to be edited …
+    python -m model.policy --use policy.json                # … and given to it; the model itself stays as it is
 """
 
 from bisect import bisect_right
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from functools import cached_property
+from math import log
+from typing import Any, Literal, Self
 
 import numpy as np
 import numpy.typing as npt
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from model.errors import PolicyError
+from preprocessing.encode import MODEL_FIELDS
+from preprocessing.fields import sentences
 
 Tier = Literal["low", "medium", "high"]
 TIERS: tuple[Tier, ...] = ("low", "medium", "high")
 DIGITS = 6  # of a probability, in every answer, threshold and record
+_LEAST = 10**-DIGITS
 FEW = 16  # rows, up to which plain Python is done before NumPy has begun; a test holds both to the same results
 # Default targets, as multiples of the bad rate of all applicants: they suit any table.
 LOW_TARGET, HIGH_TARGET = 0.2, 2.25
 SMALLEST_GROUP = 30  # a handful of applicants without a bad one proves no bad rate
 
 
-@dataclass(frozen=True, slots=True)
-class Policy:
+class _Data(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+
+
+class Points(_Data):
+    """points = offset + factor · ln(odds), odds being good : bad: `at` points mean odds of `odds` to 1, and `doubling`
+    points more mean odds twice as good (Siddiqi 2017, "Intelligent Credit Scoring", chapter 10)."""
+
+    at: float = 600
+    odds: float = Field(50, gt=0)
+    doubling: float = Field(20, gt=0)
+
+    @property
+    def factor(self) -> float:
+        return self.doubling / log(2)
+
+    @property
+    def offset(self) -> float:
+        return self.at - self.factor * log(self.odds)
+
+
+class Wording(_Data):
+    """A reason in words: `code` for machines, `text` for the applicant."""
+
+    code: str = Field(pattern="^[A-Za-z0-9_.-]{1,64}$")
+    text: str = Field(min_length=1, max_length=300)
+
+
+class ReasonTexts(_Data):
+    """What is said of a field that raised an applicant's risk, and of one that lowered it."""
+
+    adverse: Wording
+    favourable: Wording
+
+
+def _default_texts() -> dict[str, ReasonTexts]:
+    """The schema's own sentences; a lender's lawyers may want others."""
+    texts = {}
+    for field in MODEL_FIELDS:
+        adverse, favourable = sentences(field.kind)
+        texts[field.name] = ReasonTexts(
+            adverse=Wording(code=f"{field.name}_adverse", text=adverse),
+            favourable=Wording(code=f"{field.name}_favourable", text=favourable),
+        )
+    return texts
+
+
+class Policy(_Data):
     """A probability below `low_below` is low, one of `high_from` or more is high; both are rounded as answers are."""
 
     low_below: float
     high_from: float
     low_bad_rate: float
     high_bad_rate: float
+    points_scale: Points = Points()
+    reasons: dict[str, ReasonTexts] = Field(default_factory=_default_texts)
 
-    def __post_init__(self) -> None:
+    @model_validator(mode="after")
+    def _check(self) -> Self:
         if not 0 < self.low_below <= self.high_from < 1:
-            raise PolicyError(
-                f"the policy's thresholds must satisfy 0 < low_below <= high_from < 1, "
-                f"not {self.low_below} and {self.high_from}"
+            raise ValueError(
+                f"the thresholds must satisfy 0 < low_below <= high_from < 1, not {self.low_below} and {self.high_from}"
             )
+        missing = [field.name for field in MODEL_FIELDS if field.name not in self.reasons]
+        if missing:
+            raise ValueError(f"reasons has no text for the field {missing[0]!r}")
+        if unknown := self.reasons.keys() - {field.name for field in MODEL_FIELDS}:
+            raise ValueError(f"reasons has a text for {min(unknown)!r}, which is no field that the model is given")
+        return self
 
     def tier(self, probability: float) -> Tier:
         return TIERS[self.tiers([probability])[0]]
@@ -51,15 +114,36 @@ class Policy:
         indices: list[int] = np.searchsorted(thresholds, probabilities, side="right").tolist()
         return indices
 
-    def to_json(self) -> dict[str, float]:
-        return asdict(self)
+    def points(self, probabilities: Sequence[float]) -> list[int]:
+        """Probabilities → points; 0 and 1 count as the nearest probabilities that an answer can tell from them."""
+        offset, factor = self._line
+        if len(probabilities) <= FEW:
+            return [round(offset + factor * log(1 / min(max(p, _LEAST), 1 - _LEAST) - 1)) for p in probabilities]
+        p = np.clip(probabilities, _LEAST, 1 - _LEAST)
+        points: list[int] = np.rint(offset + factor * np.log(1 / p - 1)).astype(np.int64).tolist()
+        return points
+
+    @cached_property
+    def _line(self) -> tuple[float, float]:
+        return self.points_scale.offset, self.points_scale.factor
+
+    def better_tier(self, tier: int) -> tuple[Tier, float] | None:
+        """The next better tier and the probability to get below for it; None for the best one."""
+        return None if tier == 0 else (TIERS[tier - 1], (self.low_below, self.high_from)[tier - 1])
+
+    def to_json(self) -> dict[str, Any]:
+        return self.model_dump(mode="json")
 
     @classmethod
-    def from_json(cls, data: dict[str, Any]) -> "Policy":
+    def from_json(cls, text: bytes) -> "Policy":
+        """PolicyError that names what does not fit."""
         try:
-            return cls(**{key: float(value) for key, value in data.items()})
-        except (TypeError, ValueError) as error:
-            raise PolicyError(f"policy.json does not fit: {error}") from None
+            return cls.model_validate_json(text)
+        except ValidationError as error:
+            first = error.errors(include_url=False)[0]
+            where = ".".join(map(str, first["loc"]))
+            said = first["msg"].removeprefix("Value error, ")
+            raise PolicyError(f"policy.json does not fit: {where + ': ' if where else ''}{said}") from None
 
 
 def answered(exact: npt.NDArray[np.float32]) -> list[float]:
@@ -98,7 +182,7 @@ def choose(
         )
     # where the two groups overlap, both meet their targets without the overlap, which becomes medium
     low_below, high_from = sorted([float(max(low)), float(min(high))])
-    return Policy(low_below, high_from, low_target, high_target)
+    return Policy(low_below=low_below, high_from=high_from, low_bad_rate=low_target, high_bad_rate=high_target)
 
 
 def _rate(group: npt.NDArray[np.bool_], otherwise: float) -> float:

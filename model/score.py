@@ -34,7 +34,7 @@ from preprocessing.errors import InvalidApplication, InvalidBatch, MalformedBody
 from preprocessing.tables import Block, Table, open_csv, open_parquet
 from serving.scorer import Scorer
 from serving.settings import cores, settings
-from serving.tables import SCHEMA, as_columns, parquet_writer, row_groups
+from serving.tables import as_columns, parquet_writer, row_groups, schema_of
 
 BLOCK_ROWS = 16_384  # of a dozen float32 fields stay in a core's second-level cache
 READ_AHEAD = 2  # blocks
@@ -62,6 +62,7 @@ class Run:
 
     scorer: Scorer
     keep: Sequence[str]
+    explain: bool
     reader: ThreadPoolExecutor
     workers: ThreadPoolExecutor
     most_waiting: int  # blocks
@@ -91,7 +92,7 @@ class Run:
                 told(scored.counts["rows"], part.size * scored.counts["rows"] / table.rows if table.rows else 0)
                 yield scored.columns
 
-        with parquet_writer(scores, pa.schema([*table.kept, *SCHEMA])) as writer:
+        with parquet_writer(scores, pa.schema([*table.kept, *schema_of(self.explain)])) as writer:
             for group in row_groups(columns()):
                 writer.write_table(group)
             writer.add_key_value_metadata({METADATA: json.dumps({**self._made_from(part), "counts": counts})})
@@ -104,7 +105,7 @@ class Run:
         row = 1
         while block := reading.popleft().result():
             reading.append(self.reader.submit(next, table.blocks, None))
-            scoring.append(self.workers.submit(_score, self.scorer, block, row))
+            scoring.append(self.workers.submit(_score, self.scorer, block, row, self.explain))
             row += len(block.batch.matrix)
             if len(scoring) > self.most_waiting:
                 yield scoring.popleft().result()
@@ -130,10 +131,13 @@ class Run:
             "input_bytes": part.size,
             "input_mtime_ns": part.mtime_ns,
             "kept": list(self.keep),
+            "explained": self.explain,
         }
 
 
-def run(parts: Sequence[Part], scorer: Scorer, keep: Sequence[str], threads: int) -> Counter[str]:
+def run(
+    parts: Sequence[Part], scorer: Scorer, keep: Sequence[str], threads: int, explain: bool = False
+) -> Counter[str]:
     """Scores what is not finished yet; counts rows by tier and verdict, and the earlier ones among them."""
     counts: Counter[str] = Counter()
     console = Console()
@@ -146,7 +150,7 @@ def run(parts: Sequence[Part], scorer: Scorer, keep: Sequence[str], threads: int
             console=console, disable=not console.is_terminal, transient=True,
         ) as progress,
     ):  # fmt: skip
-        this = Run(scorer, keep, reader, workers, most_waiting=2 * threads)
+        this = Run(scorer, keep, explain, reader, workers, most_waiting=2 * threads)
         bar = progress.add_task("", total=sum(part.size for part in parts), rows=0, rate=0)
         started, rows, size = time.perf_counter(), 0, 0
 
@@ -166,12 +170,12 @@ def run(parts: Sequence[Part], scorer: Scorer, keep: Sequence[str], threads: int
     return counts
 
 
-def _score(scorer: Scorer, block: Block, first_row: int) -> Scored:
-    scores = scorer.score(block.batch)
+def _score(scorer: Scorer, block: Block, first_row: int, explain: bool) -> Scored:
+    scores = scorer.score(block.batch, range(len(block.batch.matrix)) if explain else None)
     columns = as_columns(scores)
     tiers = np.bincount(columns.column("tier").indices.drop_null().to_numpy(), minlength=len(TIERS)).tolist()
     counts = {"rows": len(scores), "refused": len(scores.refused), **dict(zip(TIERS, tiers, strict=True))}
-    schema = pa.schema([*block.kept.schema, *SCHEMA])
+    schema = pa.schema([*block.kept.schema, *columns.schema])
     together = pa.RecordBatch.from_arrays([*block.kept.columns, *columns.columns], schema=schema)
     return Scored(together, _as_lines(block.kept, scores.refused, first_row), Counter(counts))
 
@@ -234,11 +238,12 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument(
         "--keep", nargs="+", action="extend", default=[], metavar="COLUMN", help="copy such as an id to the scores"
     )
+    parser.add_argument("--explain", action="store_true", help="give each score its reasons in a column of its own")
     parser.add_argument("--model", help=f"folder, archive or tag (default: RISKLINE_MODEL, else {STORE_NAME}:latest)")
     parser.add_argument("--threads", type=int, default=cores(), help="that score side by side (default: a core each)")
     arguments = parser.parse_args()
     arguments.keep = list(dict.fromkeys(arguments.keep))
-    if taken := [name for name in arguments.keep if name in SCHEMA.names]:
+    if taken := [name for name in arguments.keep if name in schema_of(arguments.explain).names]:
         parser.error(f"--keep {taken[0]}: the scores have a column of that name themselves")
     if arguments.threads < 1:
         parser.error("--threads must be at least 1")
@@ -251,7 +256,8 @@ def main() -> None:
     try:
         parts, target = find_parts(arguments.source, arguments.target)
         artifact = open_artifact(arguments.model or settings().model or f"{STORE_NAME}:latest")
-        counts = run(parts, Scorer(artifact), arguments.keep, arguments.threads)
+        scorer = Scorer(artifact, against=settings().reasons_against)
+        counts = run(parts, scorer, arguments.keep, arguments.threads, arguments.explain)
     except RisklineError as error:
         sys.exit(f"riskline: {error.message}")
     except KeyboardInterrupt:

@@ -26,11 +26,13 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import StratifiedKFold, train_test_split
 
-from model import artifact, evaluate, export, policy
+from model import artifact, evaluate, export, policy, reference
 from model.data import Labelled, read_labelled
 from model.errors import TrainingDataError
 from model.export import Calibration
-from model.graph import FEATURES, Graph
+from model.graph import CONTRIBUTIONS, FEATURES, Graph
+from model.reference import FeatureSplits, Reference
+from model.trees import Ensemble
 from preprocessing.encode import MODEL_FIELDS, Matrix
 from preprocessing.errors import RisklineError
 from preprocessing.features import DERIVED
@@ -95,11 +97,15 @@ def train(data: Labelled, options: Options, step: Callable[[str], None]) -> dict
         metrics["cross_validation"] = cross_validate(features, data.bad, options, step)
 
     step("export")
-    onnx = export.pipeline_graph(booster, calibration).SerializeToString(deterministic=True)
+    graphs = _graphs(booster, calibration)
     step("parity")
     started = time.perf_counter()
-    worst = export.check_parity(onnx, booster, calibration, options.seed)
-    step(f"parity checked on {export.PARITY_ROWS:,} rows in {time.perf_counter() - started:.1f} s: {worst:.1e}")
+    parity = _check(graphs, booster, calibration, options.seed)
+    step(
+        f"parity checked on {export.PARITY_ROWS:,} rows in {time.perf_counter() - started:.1f} s: "
+        f"{parity['largest_difference']:.1e} in probability, "
+        f"{parity['largest_difference_of_contributions']:.1e} in contributions"
+    )
 
     facts = {
         "ranges": _ranges(matrix[fitting]),
@@ -110,12 +116,13 @@ def train(data: Labelled, options: Options, step: Callable[[str], None]) -> dict
             "parameters": dict(PARAMETERS),
             "trees": booster.num_boosted_rounds(),
             "calibration": {"slope": calibration.slope, "intercept": calibration.intercept},
-            "parity": {"rows": export.PARITY_ROWS, "largest_difference": worst},
+            "parity": parity,
         },
         "metrics": metrics,
         "libraries": {name: version(name) for name in ("numpy", "onnx", "onnxruntime", "scikit-learn", "xgboost-cpu")},
     }
-    return artifact.build(onnx, thresholds, _golden(onnx, thresholds, matrix, options.seed), facts)
+    seen = _reference(graphs, export.ensemble_of(booster), calibration, data, test)
+    return artifact.build(graphs, thresholds, seen, _golden(graphs, thresholds, matrix, options.seed), facts)
 
 
 def fit(
@@ -184,14 +191,73 @@ def _ranges(matrix: Matrix) -> dict[str, tuple[float, float]]:
     return ranges
 
 
-def _golden(onnx: bytes, thresholds: policy.Policy, matrix: Matrix, seed: int) -> list[artifact.Golden]:
+def _graphs(booster: xgboost.Booster, calibration: Calibration) -> dict[str, bytes]:
+    ensemble = export.ensemble_of(booster)
+    lookup = export.tables_of(ensemble)
+    graphs = {
+        artifact.GRAPH: export.pipeline_graph(ensemble, calibration),
+        artifact.CONTRIBUTIONS_GRAPH: export.contributions_graph(lookup, calibration),
+        artifact.FEATURES_GRAPH: export.features_graph(),
+    }
+    if len(lookup.groups) == len(ensemble.trees):  # deeper trees are many groups, which cost more than they save
+        graphs[artifact.BULK] = export.bulk_graph(lookup, ensemble, calibration)
+    return {name: graph.SerializeToString(deterministic=True) for name, graph in graphs.items()}
+
+
+def _check(
+    graphs: Mapping[str, bytes], booster: xgboost.Booster, calibration: Calibration, seed: int
+) -> dict[str, float]:
+    """The gate: raises where a graph differs from XGBoost; what was compared, for the manifest."""
+    onnx = graphs[artifact.GRAPH]
+    worst = export.check_parity(onnx, booster, calibration, seed)
+    if artifact.BULK in graphs:
+        export.check_bulk(onnx, graphs[artifact.BULK], export.ensemble_of(booster), seed)
+    explained = export.check_contributions(graphs[artifact.CONTRIBUTIONS_GRAPH], booster, calibration, seed)
+    return {
+        "rows": export.PARITY_ROWS,
+        "largest_difference": worst,
+        "rows_of_contributions": export.CONTRIBUTION_ROWS,
+        "largest_difference_of_contributions": explained,
+    }
+
+
+def _reference(
+    graphs: Mapping[str, bytes],
+    ensemble: Ensemble,
+    calibration: Calibration,
+    data: Labelled,
+    test: npt.NDArray[np.int64],
+) -> Reference:
+    probability = Graph(graphs[artifact.GRAPH]).run(data.matrix)[0][:, 0].astype(np.float64)
+    contributions = Graph(graphs[artifact.CONTRIBUTIONS_GRAPH], [CONTRIBUTIONS]).first(data.matrix, 4096)
+    names = [(field.name, (field.name,)) for field in MODEL_FIELDS] + [(one.name, one.sources) for one in DERIVED]
+    thresholds = ensemble.thresholds()
+    return Reference(
+        bias=round(export.bias(ensemble, calibration), 9),
+        spread=reference.spread(data.matrix),
+        groups=reference.score_groups(probability, contributions),
+        outcomes=reference.outcomes(probability[test], data.bad[test]),
+        splits=tuple(
+            FeatureSplits(feature=name, sources=sources, thresholds=tuple(thresholds.get(column, ())))
+            for column, (name, sources) in enumerate(names)
+        ),
+    )
+
+
+def _golden(graphs: Mapping[str, bytes], thresholds: policy.Policy, matrix: Matrix, seed: int) -> list[artifact.Golden]:
     """Applications put together from single values of many applicants, so that nobody's application is shipped."""
     random = np.random.default_rng(seed)
     mixed = np.stack([random.permutation(column)[:GOLDEN_ROWS] for column in matrix.T], axis=1)
-    probabilities = policy.answered(Graph(onnx).probability(mixed))
+    probabilities = policy.answered(Graph(graphs[artifact.GRAPH]).run(mixed)[0][:, 0])
+    contributions = Graph(graphs[artifact.CONTRIBUTIONS_GRAPH], [CONTRIBUTIONS]).run(mixed)[0]
     return [
-        artifact.Golden(application=_application(codes), probability=probability, tier=thresholds.tier(probability))
-        for codes, probability in zip(mixed.tolist(), probabilities, strict=True)
+        artifact.Golden(
+            application=_application(codes),
+            probability=probability,
+            tier=thresholds.tier(probability),
+            contributions=tuple(round(float(contribution), 9) for contribution in row),
+        )
+        for codes, probability, row in zip(mixed.tolist(), probabilities, contributions, strict=True)
     ]
 
 
@@ -255,21 +321,11 @@ def main() -> None:
                 progress.console.print(f"warning: {warning}")
             files = train(data, options, step)
         artifact.verify(files, "the new model")
-        saved = _save(files, arguments.out)
+        saved = artifact.save(files, arguments.out)
     except RisklineError as error:
         sys.exit(f"riskline: {error.message}")
     _show(console, files)
     console.print(f"Saved {saved} after {time.perf_counter() - started:.1f} s")
-
-
-def _save(files: Mapping[str, bytes], out: Path | None) -> str:
-    if out is None:
-        return f"{artifact.save_to_store(files)} in the BentoML model store"
-    if out.name.endswith(".gz"):
-        artifact.write_archive(files, out)
-    else:
-        artifact.write_folder(files, out)
-    return str(out)
 
 
 if __name__ == "__main__":

@@ -20,6 +20,11 @@ class Derived(NamedTuple):
     floor: float
     risk: Direction  # the direction the domain demands, as in the schema
 
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """The fields that it is computed from: equal parts of its contribution to a score are theirs."""
+        return self.over, self.under
+
 
 DERIVED = (
     Derived("instalment", "Instalment per month", "amount", "time", 0, 0),

@@ -21,6 +21,8 @@ class Number:
 
     `low` and `high` are the bounds of what is possible (inclusive; outside is an error), not of what is usual.
     `risk` is the direction the domain demands: +1 more never lowers the risk, -1 more never raises it, 0 no demand.
+    `change`: how an applicant can change it: +1 up, -1 down, 0 either way; None: not at all.
+    `adverse` and `favourable` say in a sentence why the value raised or lowered the risk, without naming it.
     `protected`: collected for the fairness report, never given to the model.
     """
 
@@ -31,6 +33,9 @@ class Number:
     example: float
     whole: bool = False
     risk: Direction = 0
+    change: Direction | None = None
+    adverse: str = ""
+    favourable: str = ""
     protected: bool = False
 
     @property
@@ -59,12 +64,15 @@ class Category:
     """One of a closed list of words: `values` maps each word to its plain-language label.
 
     The model sees a word as its index in `values`, so the order is part of the model; `risk` speaks of that order.
+    `adverse` and `favourable` are as for a `Number`.
     """
 
     label: str
     values: Mapping[str, str]
     example: str
     risk: Direction = 0
+    adverse: str = ""
+    favourable: str = ""
     protected: bool = False
     codes: Mapping[str | None, float] = field(init=False, repr=False, compare=False)
 
@@ -86,6 +94,15 @@ class Category:
         meanings = "; ".join(f"{value}: {label}" for value, label in self.values.items())
         rules = {"type": "string", "enum": list(self.values)}
         return _described(self, schema, f"{self.label} ({meanings}).", rules)
+
+
+def sentences(kind: Number | Category) -> tuple[str, str]:
+    """Why a field raised the risk and why it lowered it: as declared, else in words that follow from its kind."""
+    adverse, favourable = f"{kind.label} speaks against the application", f"{kind.label} speaks for the application"
+    if isinstance(kind, Number) and kind.risk:
+        low, high = f"{kind.label} is low", f"{kind.label} is high"
+        adverse, favourable = (high, low) if kind.risk > 0 else (low, high)
+    return kind.adverse or adverse, kind.favourable or favourable
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,17 @@ class Application(ApplicationModel):
 
     seniority: Annotated[
         float,
-        Number(label="Time in the current job", unit="years", low=0, high=60, whole=True, risk=-1, example=9),
+        Number(
+            label="Time in the current job",
+            unit="years",
+            low=0,
+            high=60,
+            whole=True,
+            risk=-1,
+            adverse="Time in the current job is short",
+            favourable="Time in the current job is long",
+            example=9,
+        ),
     ]
     home: Annotated[
         str | None,
@@ -36,7 +46,17 @@ class Application(ApplicationModel):
     ] = None
     time: Annotated[
         float,
-        Number(label="Term of the loan", unit="months", low=1, high=480, whole=True, example=60),
+        Number(
+            label="Term of the loan",
+            unit="months",
+            low=1,
+            high=480,
+            whole=True,
+            change=0,
+            adverse="Term of the loan does not suit the amount requested",
+            favourable="Term of the loan suits the amount requested",
+            example=60,
+        ),
     ]
     age: Annotated[
         float,
@@ -63,6 +83,8 @@ class Application(ApplicationModel):
             label="Negative records",
             values={"no": "no negative records", "yes": "negative records exist"},
             risk=1,
+            adverse="Negative records exist",
+            favourable="There are no negative records",
             example="no",
         ),
     ]
@@ -81,25 +103,70 @@ class Application(ApplicationModel):
     ] = None
     expenses: Annotated[
         float,
-        Number(label="Monthly expenses", unit="thousands", low=0, high=10_000, example=73),
+        Number(
+            label="Monthly expenses",
+            unit="thousands",
+            low=0,
+            high=10_000,
+            change=-1,
+            adverse="Monthly expenses are high for the income",
+            favourable="Monthly expenses are low for the income",
+            example=73,
+        ),
     ]
     income: Annotated[
         float | None,
-        Number(label="Monthly income", unit="thousands", low=0, high=100_000, risk=-1, example=129),
+        Number(
+            label="Monthly income",
+            unit="thousands",
+            low=0,
+            high=100_000,
+            risk=-1,
+            adverse="Income is low for the amount requested",
+            favourable="Income is high for the amount requested",
+            example=129,
+        ),
     ] = None
     assets: Annotated[
         float | None,
-        Number(label="Assets", unit="thousands", low=0, high=10_000_000, risk=-1, example=0),
+        Number(
+            label="Assets",
+            unit="thousands",
+            low=0,
+            high=10_000_000,
+            risk=-1,
+            adverse="Assets are low",
+            favourable="Assets are high",
+            example=0,
+        ),
     ] = None
     debt: Annotated[
         float | None,
-        Number(label="Debt", unit="thousands", low=0, high=10_000_000, risk=1, example=0),
+        Number(label="Debt", unit="thousands", low=0, high=10_000_000, risk=1, change=-1, example=0),
     ] = None
     amount: Annotated[
         float,
-        Number(label="Amount requested", unit="thousands", low=1, high=1_000_000, example=800),
+        Number(
+            label="Amount requested",
+            unit="thousands",
+            low=1,
+            high=1_000_000,
+            change=-1,
+            adverse="Amount requested is high for the price, the term and the income",
+            favourable="Amount requested is in proportion to the price, the term and the income",
+            example=800,
+        ),
     ]
     price: Annotated[
         float,
-        Number(label="Price of the goods", unit="thousands", low=1, high=1_000_000, example=846),
+        Number(
+            label="Price of the goods",
+            unit="thousands",
+            low=1,
+            high=1_000_000,
+            change=-1,
+            adverse="Price of the goods is high for the income",
+            favourable="Price of the goods is in proportion to the income",
+            example=846,
+        ),
     ]

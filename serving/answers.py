@@ -11,30 +11,27 @@ from model.policy import TIERS
 from serving.errors import ErrorAnswer
 from serving.scorer import Scores, ScoreWarning
 
+_TIERS = [f',"tier":"{tier}","points":' for tier in TIERS]
 _END = ',"warnings":[]}'
 
 
 def json_rows(scores: Scores) -> list[str]:
     """One JSON object for each row: its score, or its own error."""
-    middles = _middles(scores.model_version, scores.policy_version)
+    versions = f',"model_version":"{scores.model_version}","policy_version":"{scores.policy_version}","decision_id":"'
+    tiers = _TIERS
     rows = [
-        f'{{"probability":{probability}{middles[tier]}{decision_id}"{_END}'
-        for probability, tier, decision_id in zip(scores.probability, scores.tier, scores.decision_id, strict=True)
+        f'{{"probability":{probability}{tiers[tier]}{points}{versions}{decision_id}"{_END}'
+        for probability, tier, points, decision_id in zip(
+            scores.probability, scores.tier, scores.points, scores.decision_id, strict=True
+        )
     ]
     for row, warnings in scores.warnings.items():
         rows[row] = f"{rows[row].removesuffix(_END)},{_warnings(warnings)}}}"
+    for row, ranked in (scores.reasons or {}).items():
+        rows[row] = f'{rows[row][:-1]},"reasons":{scores.reasoning.as_json(ranked)}}}'
     for row, refused in scores.refused.items():
         rows[row] = to_json(ErrorAnswer.of(refused)).decode()
     return rows
-
-
-@lru_cache(maxsize=8)
-def _middles(model_version: str, policy_version: str) -> list[str]:
-    """What stands between probability and decision id, for each tier."""
-    return [
-        f',"tier":"{tier}","model_version":"{model_version}","policy_version":"{policy_version}","decision_id":"'
-        for tier in TIERS
-    ]
 
 
 @lru_cache(maxsize=1024)

@@ -21,12 +21,14 @@ from pydantic_core import to_json
 
 from model.artifact import Artifact
 from preprocessing.decode import decode_application
+from preprocessing.encode import Row, encode
 from preprocessing.errors import BatchTooLarge, InvalidApplication, RisklineError
 from preprocessing.schema import Application
 from serving import metrics
 from serving.access import AccessLog
 from serving.bodies import Body, as_file, new_file, size_of, whole
 from serving.errors import STATUS, BodyTooLarge, ErrorAnswer, UnsupportedMediaType
+from serving.explanation import explain
 from serving.formats import JSON, Format, format_accepted, format_of, is_bulk
 from serving.scorer import Score, Scorer, Scores
 from serving.settings import Settings, cores
@@ -34,10 +36,12 @@ from serving.turn import Turn
 
 log = logging.getLogger("riskline")
 
-ROUTES = frozenset({"/predict", "/predict_batch"})
+ONE, MANY, EXPLAIN = "/predict", "/predict_batch", "/explain"
+ROUTES = frozenset({ONE, MANY, EXPLAIN})
 
 SINGLE_BYTES = 64 * 1024  # of one application; it is decoded on the event loop
 INLINE_BYTES = 32 * 1024  # so much JSON is scored before a thread would have started on it
+_EXPLAIN = re.compile(rb"(?:^|&)explain=(true|false)(?:&|$)")
 _CALLERS_ID = re.compile(rb"[!-~]{1,128}")
 Headers = list[tuple[bytes, bytes]]
 
@@ -84,17 +88,18 @@ class Api:
 
     def __init__(self, artifact: Artifact, settings: Settings) -> None:
         self._settings = settings
-        self._turn = Turn(Scorer(artifact))
+        self._single = Scorer(artifact, against=settings.reasons_against)
+        self._turn = Turn(self._single)
         # two pools: a body waits in its thread for the parts that it is scored in
         self._threads = ThreadPoolExecutor(cores(), thread_name_prefix="body", initializer=_give_way)
         self._parts = ThreadPoolExecutor(cores(), thread_name_prefix="part", initializer=_give_way)
-        self._bulk = Scorer(artifact, self._parts, cores())
+        self._bulk = Scorer(artifact, self._parts, cores(), settings.reasons_against)
         self._access_log = AccessLog() if settings.access_log else None
         self._request_ids = map("{}-{:x}".format, itertools.repeat(secrets.token_hex(4)), itertools.count(1))
 
     def most_bytes(self, path: str, headers: Mapping[bytes, bytes]) -> tuple[int, str]:
         """The limit of a request's body, and the setting that it comes from."""
-        if path == "/predict":
+        if path != MANY:
             return SINGLE_BYTES, "one application"
         return self._settings.most_bytes(bulk=is_bulk(headers.get(b"content-type", b"")))
 
@@ -154,7 +159,9 @@ class Api:
             if size > most_bytes:
                 limit = round(most_bytes / 2**20, 3)
                 raise BodyTooLarge(f"the body is larger than the limit of {limit:g} MiB ({setting})")
-            return await (self._predict(request) if path == "/predict" else self._predict_batch(request))
+            if path == MANY:
+                return await self._predict_batch(request)
+            return await (self._predict(request) if path == ONE else self._explain(request))
         except RisklineError as error:
             return _refused(ErrorAnswer.of(error))
         except Exception:
@@ -166,36 +173,52 @@ class Api:
 
     async def _predict(self, request: Request) -> Worked:
         started = time.perf_counter()
-        content_type = request.headers.get(b"content-type")
-        if content_type != b"application/json" and format_of(_text(content_type)).media_type != JSON:
-            raise UnsupportedMediaType(f"the Content-Type must be {JSON} in UTF-8")
-        body = request.body if isinstance(request.body, bytes) else as_file(request.body).read()
-        [row] = decode_application(body)
+        row = _application(request)
         decoded = time.perf_counter()
-        answered = await self._turn.score(row)
+        answered = await self._turn.score(row, self._explains(request))
         status = STATUS[row.code] if isinstance(row, InvalidApplication) else 200
         return Worked(status, JSON, answered.json.encode(), {"decode": decoded - started, **answered.seconds})
+
+    async def _explain(self, request: Request) -> Worked:
+        started = time.perf_counter()
+        row = _application(request)
+        decoded = time.perf_counter()
+        if isinstance(row, InvalidApplication):
+            metrics.count_scores(self._single.score(encode([row])), {})
+            return _refused(ErrorAnswer.of(row))
+        loop = asyncio.get_running_loop()
+        explanation, scores = await loop.run_in_executor(self._threads, explain, self._single, row)
+        seconds = {"decode": decoded - started, **scores.seconds}
+        metrics.count_scores(scores, seconds)
+        return Worked(200, JSON, to_json(explanation), seconds)
 
     async def _predict_batch(self, request: Request) -> Worked:
         sent = format_of(_text(request.headers.get(b"content-type")))
         wanted = format_accepted(_text(request.headers.get(b"accept")), sent)
         if sent.media_type == JSON and isinstance(request.body, bytes) and _is_little(request.body):
-            return self._score_all(request.body, sent, wanted)
+            return self._score_all(request, sent, wanted)
         loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._threads, self._score_all, request.body, sent, wanted)
+        return await loop.run_in_executor(self._threads, self._score_all, request, sent, wanted)
 
-    def _score_all(self, body: Body, sent: Format, wanted: Format) -> Worked:
+    def _explains(self, request: Request) -> bool:
+        """Whether the answer gets reasons: as the query says, else as the setting does."""
+        if request.query and (asked := _EXPLAIN.search(request.query)):
+            return asked[1] == b"true"
+        return self._settings.explain
+
+    def _score_all(self, request: Request, sent: Format, wanted: Format) -> Worked:
         """Runs in a thread for all but small bodies: reads, scores and writes block by block."""
-        seconds = {"decode": 0.0, "score": 0.0, "decide": 0.0}
+        seconds: dict[str, float] = {}
+        explain = self._explains(request)
         answer = new_file()
         try:
-            wanted.write(self._scored(sent, body, seconds), answer)
+            wanted.write(self._scored(sent, request.body, explain, seconds), answer, explain)
         except BaseException:
             answer.close()
             raise
         return Worked(200, wanted.media_type, whole(answer), seconds)
 
-    def _scored(self, sent: Format, body: Body, seconds: dict[str, float]) -> Iterator[Scores]:
+    def _scored(self, sent: Format, body: Body, explain: bool, seconds: dict[str, float]) -> Iterator[Scores]:
         most_rows, setting = self._settings.most_rows(bulk=sent.media_type != JSON)
         rows = 0
         batches = sent.read(as_file(body), most_rows)
@@ -207,12 +230,21 @@ class Api:
             rows += len(batch.matrix)
             if rows > most_rows:
                 raise BatchTooLarge.of(rows, most_rows, setting)
-            scores = self._bulk.score(batch)
+            scores = self._bulk.score(batch, range(len(batch.matrix)) if explain else None)
             spent = {"decode": time.perf_counter() - started - sum(scores.seconds.values()), **scores.seconds}
-            for stage in seconds:
-                seconds[stage] += spent[stage]
+            for stage, more in spent.items():
+                seconds[stage] = seconds.get(stage, 0.0) + more
             metrics.count_scores(scores, spent)
             yield scores
+
+
+def _application(request: Request) -> Row:
+    """The one application that the body is."""
+    content_type = request.headers.get(b"content-type")
+    if content_type != b"application/json" and format_of(_text(content_type)).media_type != JSON:
+        raise UnsupportedMediaType(f"the Content-Type must be {JSON} in UTF-8")
+    [row] = decode_application(request.body if isinstance(request.body, bytes) else as_file(request.body).read())
+    return row
 
 
 def error_answer(error: ErrorAnswer) -> Answer:

@@ -24,6 +24,7 @@ from serving import openapi
 from serving.api import Answer, Batch, Request, Results, error_answer
 from serving.bodies import chunks, receive_body
 from serving.errors import CODE_OF_STATUS, ErrorAnswer
+from serving.explanation import Explanation
 from serving.fastlane import FastLane, Front
 from serving.scorer import Score
 from serving.settings import settings
@@ -58,6 +59,10 @@ class BatchInput(_Untouched, Batch):
 
 class ScoreOutput(IORootModel[Score]):
     """What `POST /predict` answers."""
+
+
+class ExplanationOutput(IORootModel[Explanation]):
+    """What `POST /explain` answers."""
 
 
 class ResultsOutput(IOMixin, Results):

@@ -28,7 +28,7 @@ def _read_json(source: BinaryIO, most_rows: int) -> Iterator[Batch]:
     yield encode(decode_batch(source.read(), most_rows))
 
 
-def _write_json(answers: Iterable[Scores], target: BinaryIO) -> None:
+def _write_json(answers: Iterable[Scores], target: BinaryIO, explained: bool) -> None:  # noqa: ARG001
     rows = [row for scores in answers for row in json_rows(scores)]
     target.write(f'{{"results":[{",".join(rows)}]}}'.encode())
 
@@ -48,7 +48,7 @@ def _lines(source: BinaryIO) -> Iterator[bytes]:
         yield line
 
 
-def _write_json_lines(answers: Iterable[Scores], target: BinaryIO) -> None:
+def _write_json_lines(answers: Iterable[Scores], target: BinaryIO, explained: bool) -> None:  # noqa: ARG001
     for scores in answers:
         target.write("".join([row + "\n" for row in json_rows(scores)]).encode())
 
@@ -59,10 +59,10 @@ def _read_csv(source: BinaryIO, most_rows: int) -> Iterator[Batch]:  # noqa: ARG
     return read_csv(source)
 
 
-def _write_csv(answers: Iterable[Scores], target: BinaryIO) -> None:
+def _write_csv(answers: Iterable[Scores], target: BinaryIO, explained: bool) -> None:
     from serving.tables import write_csv
 
-    write_csv(answers, target)
+    write_csv(answers, target, explained)
 
 
 def _read_arrow(source: BinaryIO, most_rows: int) -> Iterator[Batch]:  # noqa: ARG001
@@ -71,10 +71,10 @@ def _read_arrow(source: BinaryIO, most_rows: int) -> Iterator[Batch]:  # noqa: A
     return read_arrow(source)
 
 
-def _write_arrow(answers: Iterable[Scores], target: BinaryIO) -> None:
+def _write_arrow(answers: Iterable[Scores], target: BinaryIO, explained: bool) -> None:
     from serving.tables import write_arrow
 
-    write_arrow(answers, target)
+    write_arrow(answers, target, explained)
 
 
 def _read_parquet(source: BinaryIO, most_rows: int) -> Iterator[Batch]:
@@ -83,21 +83,22 @@ def _read_parquet(source: BinaryIO, most_rows: int) -> Iterator[Batch]:
     return read_parquet(source, most_rows)
 
 
-def _write_parquet(answers: Iterable[Scores], target: BinaryIO) -> None:
+def _write_parquet(answers: Iterable[Scores], target: BinaryIO, explained: bool) -> None:
     from serving.tables import write_parquet
 
-    write_parquet(answers, target)
+    write_parquet(answers, target, explained)
 
 
 class Format(NamedTuple):
-    """`read` gives the batches of a body one by one, `write` writes the answers; JSON alone is held whole.
+    """`read` gives the batches of a body one by one, `write` writes the answers, of which it must know beforehand
+    whether they are explained; JSON alone is held whole.
 
     `read` holds a body to the limit of rows where it tells them beforehand; every body is held to it while it is read.
     """
 
     media_type: str
     read: Callable[[BinaryIO, int], Iterator[Batch]]
-    write: Callable[[Iterable[Scores], BinaryIO], None]
+    write: Callable[[Iterable[Scores], BinaryIO, bool], None]
 
 
 FORMATS = {

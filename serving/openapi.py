@@ -17,6 +17,7 @@ from preprocessing.schema import Application
 from serving import VERSION
 from serving.api import Batch, Results
 from serving.errors import ErrorAnswer
+from serving.explanation import Explanation
 from serving.formats import FORMATS, JSON
 from serving.scorer import Score
 
@@ -25,6 +26,7 @@ REFUSED_EXAMPLE = {**EXAMPLE, "unheard_of": 1}
 SCORE_EXAMPLE = {
     "probability": 0.166922,
     "tier": "medium",
+    "points": 534,
     "model_version": "0123456789ab",
     "policy_version": "ba9876543210",
     "decision_id": "01a209b3-117e-7530-8ca4-a96cd0dd9bb1",
@@ -32,6 +34,12 @@ SCORE_EXAMPLE = {
 }
 
 PARAMETERS = [
+    {
+        "name": "explain",
+        "in": "query",
+        "description": "`true` gives each score its reasons; the default is RISKLINE_EXPLAIN.",
+        "schema": {"type": "boolean"},
+    },
     {
         "name": "timing",
         "in": "query",
@@ -70,6 +78,7 @@ def document() -> dict[str, Any]:
         ("Application", "validation", TypeAdapter(Application)),
         ("Batch", "validation", TypeAdapter(Batch)),
         ("Score", "serialization", TypeAdapter(Score)),
+        ("Explanation", "serialization", TypeAdapter(Explanation)),
         ("Results", "serialization", TypeAdapter(Results)),
         ("ErrorAnswer", "serialization", TypeAdapter(ErrorAnswer)),
     ]
@@ -94,6 +103,14 @@ def document() -> dict[str, Any]:
                 {"results": [SCORE_EXAMPLE, _error_example()]},
                 (400, 406, 413, 415, 422, 500, 504),
                 others=tuple(media_type for media_type in FORMATS if media_type != JSON),
+            ),
+            "/explain": _scoring(
+                "Score one application and say what its score consists of, and what would change it",
+                "Application",
+                EXAMPLE,
+                "Explanation",
+                None,
+                (400, 413, 415, 422, 500, 504),
             ),
             "/livez": _probe("200 while the process answers at all"),
             "/readyz": _probe("200 once the model has scored its golden rows right"),

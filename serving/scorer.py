@@ -1,13 +1,13 @@
 """The spine: the one place where the steps of an application's way meet. Every edge calls `Scorer.score`.
 
-    decode → encode (preprocessing/) → score → decide (here) → answer (serving/answers.py)
+    decode → encode (preprocessing/) → score → explain, if asked → decide (here) → answer (serving/answers.py)
 
 It always takes a batch; one application is a batch of one. Answers are columns; `Scores.row` makes one an object.
 """
 
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from functools import cached_property
@@ -21,6 +21,8 @@ from model.artifact import Artifact
 from model.policy import FEW, TIERS, Tier
 from preprocessing.encode import MODEL_FIELDS, Batch
 from preprocessing.errors import InvalidApplication
+from serving.reasons import Ranked, Reason, Reasoning
+from serving.settings import Against
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,12 +40,17 @@ class Score:
 
     probability: Annotated[float, Field(description="Calibrated probability that the application goes bad, 6 digits.")]
     tier: Annotated[Tier, Field(description="The probability in the policy's words: low, medium or high risk.")]
+    points: Annotated[int, Field(description="The probability on the policy's scale of points: more are better.")]
     model_version: Annotated[str, Field(description="The first 12 digits of the sha256 of the model's graph.")]
     policy_version: Annotated[str, Field(description="The first 12 digits of the sha256 of the policy.")]
     decision_id: Annotated[str, Field(description="Names this decision for ever: a UUID version 7.")]
     warnings: Annotated[
         tuple[ScoreWarning, ...], Field(description="Missing fields, values outside the training range.")
     ]
+    reasons: Annotated[
+        tuple[Reason, ...] | None,
+        Field(description="If asked for: at most four, what raised the risk most comes first."),
+    ] = None
 
 
 @dataclass(frozen=True)
@@ -54,10 +61,13 @@ class Scores:
     policy_version: str
     probability: list[float]
     tier: list[int]  # index into TIERS
+    points: list[int]
     ids: str  # of the decisions, one after the other, `ID_LENGTH` characters each
     warnings: Mapping[int, tuple[ScoreWarning, ...]]  # by row, for rows that have any
     refused: Mapping[int, InvalidApplication]  # by row
     seconds: Mapping[str, float]  # by stage
+    reasoning: Reasoning
+    reasons: Mapping[int, Ranked] | None = None  # by row; None where nobody asked
 
     def __len__(self) -> int:
         return len(self.probability)
@@ -73,27 +83,38 @@ class Scores:
         return Score(
             self.probability[index],
             TIERS[self.tier[index]],
+            self.points[index],
             self.model_version,
             self.policy_version,
             self.decision_id[index],
             self.warnings.get(index, ()),
+            None if self.reasons is None or index not in self.reasons else self.reasoning.words(self.reasons[index]),
         )
 
 
 class Scorer:
-    """Scores batches with one verified artefact, large ones in `parts` side by side where `threads` are given."""
+    """Scores batches with one verified artefact, large ones in `parts` side by side where `threads` are given.
 
-    def __init__(self, artifact: Artifact, threads: Executor | None = None, parts: int = 1) -> None:
+    Reasons compare an applicant with those that `against` names.
+    """
+
+    def __init__(
+        self, artifact: Artifact, threads: Executor | None = None, parts: int = 1, against: Against = "all"
+    ) -> None:
         self.artifact = artifact
+        self.against = against
+        self.reasoning = Reasoning(artifact, against)
         self._threads, self._parts = threads, parts
         self._low, self._high = artifact.ranges
         self._bounds = list(zip(self._low.tolist(), self._high.tolist(), strict=True))
 
-    def score(self, batch: Batch) -> Scores:
-        """One answer for each row of the batch, in order."""
+    def score(self, batch: Batch, explain: Sequence[int] | None = None) -> Scores:
+        """One answer for each row of the batch, in order; the rows that `explain` names get reasons as well."""
         started = time.perf_counter()
         probability = self.artifact.score(batch.matrix, self._threads, self._parts)
         scored = time.perf_counter()
+        reasons = None if explain is None else self._reasons(batch, explain)
+        explained = time.perf_counter()
         rows = len(batch.matrix)
         assert len(probability) == rows, "as many answers as applications: this is a bug"
         assert rows == 0 or 0 <= min(probability) <= max(probability) <= 1, "no probability at all: this is a bug"
@@ -106,11 +127,23 @@ class Scorer:
             self.artifact.policy_version,
             probability,
             tier,
+            self.artifact.policy.points(probability),
             decision_ids(rows),
             warnings,
             batch.refused,
-            {"score": scored - started, "decide": decided - scored},
+            {
+                "score": scored - started,
+                **({} if reasons is None else {"explain": explained - scored}),
+                "decide": decided - explained,
+            },
+            self.reasoning,
+            reasons,
         )
+
+    def _reasons(self, batch: Batch, rows: Sequence[int]) -> dict[int, Ranked]:
+        matrix = batch.matrix if len(rows) == len(batch.matrix) else batch.matrix[rows]
+        contributions = self.artifact.contributions(matrix, self._threads, self._parts)
+        return dict(zip(rows, self.reasoning.rank(contributions), strict=True))
 
     def _warnings(self, batch: Batch) -> dict[int, tuple[ScoreWarning, ...]]:
         if len(batch.matrix) <= FEW and all(map(self._is_usual, batch.matrix.tolist())):

@@ -4,12 +4,14 @@ import difflib
 import os
 from collections.abc import Mapping
 from functools import cache
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from preprocessing.errors import RisklineError
 
 PREFIX = "RISKLINE_"
+Against = Literal["all", "just_passed"]  # whom reasons compare an applicant with
 
 
 class SettingsError(RisklineError):
@@ -49,7 +51,14 @@ class Settings(BaseModel):
     timeout_s: float = Field(
         60, gt=0, description="Seconds after which a request that is still not answered gets a 504."
     )
-
+    explain: bool = Field(
+        False, description="true gives reasons with every score; without it, those get them who ask with ?explain=true."
+    )
+    reasons_against: Against = Field(
+        "all",
+        description="Whom reasons compare an applicant with: all applicants, or just_passed: those just on the better "
+        "side of the cut-off.",
+    )
     fast_lane: bool = Field(
         True, description="false lets BentoML's own middleware handle the scoring routes: same answers, far slower."
     )

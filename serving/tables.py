@@ -1,7 +1,7 @@
 """Scores as columns: the answers to CSV, Arrow and Parquet bodies, written block by block.
 
 A refused row has no score; `error` is its code and `detail` lists its problems as `field:rule`, separated by spaces.
-`warnings` lists `field:code` likewise.
+`warnings` lists `field:code` likewise, and `reasons`, where scores are explained, `code:contribution`, best one first.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -23,6 +23,7 @@ SCHEMA = pa.schema(
     {
         "probability": pa.float64(),
         "tier": _WORD,
+        "points": pa.int32(),
         "model_version": _WORD,
         "policy_version": _WORD,
         "decision_id": pa.string(),
@@ -31,18 +32,25 @@ SCHEMA = pa.schema(
         "detail": pa.string(),
     }
 )
+_REASONS = pa.field("reasons", pa.string())
+EXPLAINED_SCHEMA = SCHEMA.append(_REASONS)
 # A row group of Parquet costs its readers a look at every column, and its writer the memory to hold it
 ROW_GROUP_ROWS, ROW_GROUP_BYTES = 131_072, 64 * 2**20
 
 
-def write_arrow(answers: Iterable[Scores], target: BinaryIO) -> None:
-    with pyarrow.ipc.new_stream(target, SCHEMA) as writer:
+def schema_of(explained: bool) -> Any:
+    """The columns of scores."""
+    return EXPLAINED_SCHEMA if explained else SCHEMA
+
+
+def write_arrow(answers: Iterable[Scores], target: BinaryIO, explained: bool) -> None:
+    with pyarrow.ipc.new_stream(target, schema_of(explained)) as writer:
         for scores in answers:
             writer.write_batch(as_columns(scores))
 
 
-def write_parquet(answers: Iterable[Scores], target: BinaryIO) -> None:
-    with parquet_writer(target, SCHEMA) as writer:
+def write_parquet(answers: Iterable[Scores], target: BinaryIO, explained: bool) -> None:
+    with parquet_writer(target, schema_of(explained)) as writer:
         for group in row_groups(map(as_columns, answers)):
             writer.write_table(group)
 
@@ -67,9 +75,9 @@ def row_groups(batches: Iterable[Any]) -> Iterator[Any]:
         yield pa.Table.from_batches(gathered)
 
 
-def write_csv(answers: Iterable[Scores], target: BinaryIO) -> None:
+def write_csv(answers: Iterable[Scores], target: BinaryIO, explained: bool) -> None:
     plain = pa.schema(
-        {name: pa.string() if type_ == _WORD else type_ for name, type_ in zip(SCHEMA.names, SCHEMA.types, strict=True)}
+        [field.with_type(pa.string()) if field.type == _WORD else field for field in schema_of(explained)]
     )
     options = pyarrow.csv.WriteOptions(quoting_style="needed")
     with pyarrow.csv.CSVWriter(target, plain, write_options=options) as writer:
@@ -78,7 +86,7 @@ def write_csv(answers: Iterable[Scores], target: BinaryIO) -> None:
 
 
 def as_columns(scores: Scores) -> Any:
-    """Scores → a record batch of `SCHEMA`."""
+    """Scores → a record batch of `SCHEMA`, or of `EXPLAINED_SCHEMA` where they have reasons."""
     rows = len(scores)
     refused = np.zeros(rows, dtype=np.bool_)
     refused[list(scores.refused)] = True
@@ -91,19 +99,24 @@ def as_columns(scores: Scores) -> Any:
         detail = _sparse(rows, {row: wrong.detail for row, wrong in scores.refused.items()})
     tier = pa.array(np.asarray(scores.tier, dtype=np.int8), mask=refused)
     same = pa.array(np.zeros(rows, dtype=np.int8), mask=refused)
-    return pa.RecordBatch.from_arrays(
-        [
-            pa.array(np.asarray(scores.probability, dtype=np.float64), mask=refused),
-            pa.DictionaryArray.from_arrays(tier, list(TIERS)),
-            pa.DictionaryArray.from_arrays(same, [scores.model_version]),
-            pa.DictionaryArray.from_arrays(same, [scores.policy_version]),
-            _ids(scores.ids, rows, refused),
-            warnings,
-            error,
-            detail,
-        ],
-        schema=SCHEMA,
-    )
+    columns = [
+        pa.array(np.asarray(scores.probability, dtype=np.float64), mask=refused),
+        pa.DictionaryArray.from_arrays(tier, list(TIERS)),
+        pa.array(np.asarray(scores.points, dtype=np.int32), mask=refused),
+        pa.DictionaryArray.from_arrays(same, [scores.model_version]),
+        pa.DictionaryArray.from_arrays(same, [scores.policy_version]),
+        _ids(scores.ids, rows, refused),
+        warnings,
+        error,
+        detail,
+    ]
+    if scores.reasons is None:
+        return pa.RecordBatch.from_arrays(columns, schema=SCHEMA)
+    words: list[str | None] = [None] * rows
+    for row, ranked in scores.reasons.items():
+        if row not in scores.refused:
+            words[row] = scores.reasoning.in_short(ranked)
+    return pa.RecordBatch.from_arrays([*columns, pa.array(words, pa.string())], schema=EXPLAINED_SCHEMA)
 
 
 def _ids(text: str, rows: int, refused: npt.NDArray[np.bool_]) -> Any:

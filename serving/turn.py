@@ -27,31 +27,33 @@ class Turn:
 
     def __init__(self, scorer: Scorer) -> None:
         self._scorer = scorer
-        self._waiting: list[tuple[Row, asyncio.Future[Answered]]] = []
+        self._waiting: list[tuple[Row, bool, asyncio.Future[Answered]]] = []
 
-    async def score(self, row: Row) -> Answered:
+    async def score(self, row: Row, explain: bool) -> Answered:
         loop = asyncio.get_running_loop()
         future: asyncio.Future[Answered] = loop.create_future()
         if not self._waiting:
             loop.call_soon(self._end)
-        self._waiting.append((row, future))
+        self._waiting.append((row, explain, future))
         return await future
 
     def _end(self) -> None:
         waiting, self._waiting = self._waiting, []
         try:
             started = time.perf_counter()
-            batch = encode([row for row, _ in waiting])
+            batch = encode([row for row, _, _ in waiting])
             encoded = time.perf_counter()
-            scores = self._scorer.score(batch)
+            scores = self._scorer.score(
+                batch, [number for number, (_, asked, _) in enumerate(waiting) if asked] or None
+            )
             answers = json_rows(scores)
             seconds = {"encode": encoded - started, **scores.seconds}
             metrics.count_scores(scores, seconds)
         except Exception as error:  # a bug: everybody who waits is told, and the loop goes on
-            for _, future in waiting:
+            for _, _, future in waiting:
                 if not future.done():
                     future.set_exception(error)
             return
-        for (_, future), answer in zip(waiting, answers, strict=True):
+        for (_, _, future), answer in zip(waiting, answers, strict=True):
             if not future.done():  # its caller may have gone
                 future.set_result(Answered(answer, seconds))

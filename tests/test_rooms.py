@@ -25,7 +25,7 @@ ONLY = {
     "xgboost": {"model/train.py", "model/export.py"},
     "sklearn": {"model/train.py", "model/evaluate.py"},
     "ndonnx": {"model/export.py"},
-    "onnx": {"model/export.py"},
+    "onnx": {"model/export.py", "model/lookup.py"},
     "pyarrow": {
         "model/data.py", "model/places.py", "model/score.py",
         "preprocessing/columns.py", "preprocessing/tables.py", "serving/tables.py",

@@ -101,7 +101,7 @@ def test_a_damaged_manifest_is_refused_with_what_to_do(files: Files, manifest: b
 
 
 def test_a_manifest_of_another_format_is_refused(files: Files) -> None:
-    assert "of another format (format)" in refusal(with_manifest(files, format=2))
+    assert "of another format (format)" in refusal(with_manifest(files, format=1))
 
 
 def test_a_model_of_an_older_schema_is_refused_with_the_field_that_differs(files: Files) -> None:

@@ -10,7 +10,8 @@ from model import export
 from model.artifact import GRAPH, Artifact
 from model.data import Labelled
 from model.errors import ParityError
-from model.export import PARITY_TOLERANCE, Calibration, generated_rows
+from model.export import PARITY_TOLERANCE, Calibration, ensemble_of
+from model.generated import generated_rows
 from model.graph import FEATURES, Graph
 from preprocessing.encode import MODEL_FIELDS
 from preprocessing.fields import Category
@@ -27,7 +28,7 @@ def boosted(labelled: Labelled, **parameters: object) -> xgboost.Booster:
 @pytest.mark.parametrize("depth", [1, 2, 3, 6])
 def test_the_graph_answers_as_xgboost_and_the_calibrator_do(labelled: Labelled, depth: int) -> None:
     booster = boosted(labelled, max_depth=depth)
-    onnx_bytes = export.pipeline_graph(booster, CALIBRATION).SerializeToString()
+    onnx_bytes = export.pipeline_graph(ensemble_of(booster), CALIBRATION).SerializeToString()
     assert export.check_parity(onnx_bytes, booster, CALIBRATION, seed=1) <= PARITY_TOLERANCE
 
 
@@ -47,21 +48,21 @@ def test_the_graph_answers_as_xgboost_does_where_the_trees_are_asked_at_their_th
         rows[3 * number : 3 * number + 3, column] = at
     features = Graph(export.features_graph().SerializeToString(), [FEATURES]).run(rows)[0]
     expected = CALIBRATION.probability(booster.inplace_predict(features, predict_type="margin"))
-    actual = Graph(export.pipeline_graph(booster, CALIBRATION).SerializeToString()).probability(rows)
+    actual = Graph(export.pipeline_graph(ensemble_of(booster), CALIBRATION).SerializeToString()).run(rows)[0][:, 0]
     np.testing.assert_allclose(actual, expected, atol=PARITY_TOLERANCE, rtol=0)
 
 
 @pytest.mark.parametrize("other", [Calibration(1.1001, -0.2), Calibration(1.1, -0.2001), Calibration(float("nan"), 0)])
 def test_a_graph_that_answers_differently_does_not_pass(labelled: Labelled, other: Calibration) -> None:
     booster = boosted(labelled)
-    onnx_bytes = export.pipeline_graph(booster, CALIBRATION).SerializeToString()
+    onnx_bytes = export.pipeline_graph(ensemble_of(booster), CALIBRATION).SerializeToString()
     with pytest.raises(ParityError, match="nothing was written"):
         export.check_parity(onnx_bytes, booster, other, seed=1)
 
 
 def test_the_generated_rows_leave_no_corner_out(labelled: Labelled) -> None:
     booster = boosted(labelled)
-    rows = generated_rows(booster, 100_000, np.random.default_rng(0))
+    rows = generated_rows(ensemble_of(booster).thresholds(), 100_000, np.random.default_rng(0))
     for column, threshold in splits(booster):
         if column < len(MODEL_FIELDS):
             assert (rows[:, column] == np.float32(threshold)).any()

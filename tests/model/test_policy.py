@@ -1,11 +1,19 @@
+import json
+import re
+
 import numpy as np
 import numpy.typing as npt
 import pytest
 
 from model.errors import PolicyError
-from model.policy import FEW, Policy, answered, choose
+from model.policy import FEW, Points, Policy, answered, choose
+from preprocessing.encode import MODEL_FIELDS
 
 POLICY = Policy(low_below=0.2, high_from=0.5, low_bad_rate=0.05, high_bad_rate=0.6)
+
+
+def from_json(data: object) -> Policy:
+    return Policy.from_json(json.dumps(data).encode())
 
 
 @pytest.mark.parametrize(
@@ -17,19 +25,20 @@ def test_a_threshold_belongs_to_the_riskier_tier(probability: float, tier: str) 
 
 
 def test_a_policy_survives_the_way_through_json() -> None:
-    assert Policy.from_json(POLICY.to_json()) == POLICY
+    assert from_json(POLICY.to_json()) == POLICY
 
 
 @pytest.mark.parametrize("thresholds", [(0.6, 0.5), (0.0, 0.5), (0.2, 1.0), (float("nan"), 0.5), (-0.1, 2)])
 def test_crossing_or_impossible_thresholds_are_refused(thresholds: tuple[float, float]) -> None:
-    with pytest.raises(PolicyError, match="low_below <= high_from"):
-        Policy(*thresholds, low_bad_rate=0.05, high_bad_rate=0.6)
+    low, high = thresholds
+    with pytest.raises(PolicyError, match="low_below"):
+        from_json({**POLICY.to_json(), "low_below": low, "high_from": high})
 
 
 @pytest.mark.parametrize("data", [{}, {**POLICY.to_json(), "more": 1}, {**POLICY.to_json(), "high_from": "much"}])
 def test_a_policy_file_that_does_not_fit_is_refused(data: dict[str, object]) -> None:
     with pytest.raises(PolicyError, match=r"policy\.json does not fit"):
-        Policy.from_json(data)
+        from_json(data)
 
 
 def applicants(rows: int = 20_000) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.bool_]]:
@@ -88,3 +97,40 @@ def test_few_rows_in_plain_python_come_to_what_many_come_to_in_numpy() -> None:
 def test_a_missing_probability_does_not_pass_for_one() -> None:
     with pytest.raises(ValueError, match="NaN"):
         answered(np.array([np.nan], dtype=np.float32))
+
+
+def test_points_are_what_the_scale_says() -> None:
+    scale = Points(at=600, odds=50, doubling=20)
+    policy = POLICY.model_copy(update={"points_scale": scale})
+    assert policy.points([1 / 51, 1 / 101, 1 / 26]) == [600, 620, 580]
+    assert policy.points([0.0]) == policy.points([0.000001])
+    assert policy.points([1.0]) == policy.points([0.999999])
+
+
+def test_few_and_many_rows_get_the_same_points() -> None:
+    probabilities = (np.arange(0, 10**6 + 1, 7) / 10**6).tolist()
+    many = POLICY.points(probabilities)
+    assert many == [POLICY.points([probability])[0] for probability in probabilities]
+    assert many == sorted(many, reverse=True)
+
+
+def test_every_field_has_words_of_its_own() -> None:
+    reasons = POLICY.reasons
+    assert list(reasons) == [field.name for field in MODEL_FIELDS]
+    codes = [wording.code for texts in reasons.values() for wording in (texts.adverse, texts.favourable)]
+    assert len(set(codes)) == len(codes)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"reasons": {}}, f"no text for the field '{MODEL_FIELDS[0].name}'"),
+        ({"reasons": {**POLICY.to_json()["reasons"], "shoe_size": POLICY.to_json()["reasons"]["age"]}}, "'shoe_size'"),
+        ({"reasons": {**POLICY.to_json()["reasons"], "age": {}}}, "reasons.age.adverse: Field required"),
+        ({"points_scale": {"at": 600, "odds": 0, "doubling": 20}}, "points_scale.odds: Input should be greater than 0"),
+        ({"low_below": 0.7}, "0 < low_below <= high_from < 1, not 0.7 and 0.5"),
+    ],
+)
+def test_what_does_not_fit_in_a_policy_file_is_named(change: dict[str, object], said: str) -> None:
+    with pytest.raises(PolicyError, match=re.escape(said)):
+        from_json({**POLICY.to_json(), **change})

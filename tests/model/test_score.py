@@ -122,6 +122,7 @@ def answer(scores: Scores, index: int) -> Row:
         **nothing,
         "probability": row.probability,
         "tier": row.tier,
+        "points": row.points,
         "model_version": row.model_version,
         "policy_version": row.policy_version,
         "warnings": " ".join(f"{w.field}:{w.code}" for w in row.warnings) or None,

@@ -55,7 +55,7 @@ def test_risk_moves_only_in_the_direction_that_the_domain_demands(
     previous = None
     for value in values[~np.isnan(values)][:: max(1, len(values) // 40)]:
         matrix[:, column] = value
-        probability = artifact.graph.probability(matrix)
+        probability = artifact.probability(matrix)
         if previous is not None:
             assert (field.kind.risk * (probability - previous) >= 0).all(), f"{field.name} at {value}"
         previous = probability

@@ -1,7 +1,7 @@
 """Derived features of the second table. Laid over `preprocessing/features.py` by the test.
 
-Written column by column, with sums, differences and a logarithm: the rest of the project may rely on the names, labels
-and directions of `DERIVED` and on what `derive` takes and gives, not on the form of the bundled ratios.
+Written column by column, with sums, differences and a logarithm: the rest of the project may rely on the names, labels,
+sources and directions of `DERIVED` and on what `derive` takes and gives, not on the form of the bundled ratios.
 """
 
 from typing import Any, NamedTuple
@@ -11,19 +11,20 @@ from preprocessing.fields import Direction
 
 
 class Derived(NamedTuple):
-    """A feature that `derive` computes; `risk` is the direction the domain demands, as in the schema."""
+    """A feature that `derive` computes from the fields `sources`; `risk` is the direction the domain demands."""
 
     name: str
     label: str
+    sources: tuple[str, ...]
     risk: Direction
 
 
 DERIVED = (
-    Derived("financed", "List value less deposit", 0),
-    Derived("monthly_rate", "Financed per month", 1),
-    Derived("age_at_end", "Age of the machine when the lease ends", 1),
-    Derived("headroom", "Profit less a year's rates", -1),
-    Derived("size", "Logarithm of the employees", 0),
+    Derived("financed", "List value less deposit", ("list_value", "deposit"), 0),
+    Derived("monthly_rate", "Financed per month", ("list_value", "deposit", "lease_months"), 1),
+    Derived("age_at_end", "Age of the machine when the lease ends", ("machine_age", "lease_months"), 1),
+    Derived("headroom", "Profit less a year's rates", ("profit", "list_value", "deposit", "lease_months"), -1),
+    Derived("size", "Logarithm of the employees", ("employees",), 0),
 )
 
 

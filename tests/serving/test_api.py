@@ -52,7 +52,7 @@ def test_one_application_gets_its_score(api: Api) -> None:
     answer = ask(api, "/predict", BODY)
     assert answer.status == 200
     assert list(read(answer)) == [
-        "probability", "tier", "model_version", "policy_version", "decision_id", "warnings",
+        "probability", "tier", "points", "model_version", "policy_version", "decision_id", "warnings",
     ]  # fmt: skip
 
 

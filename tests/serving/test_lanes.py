@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import psutil
 import pyarrow as pa
 import pyarrow.ipc
 import pyarrow.parquet
@@ -108,8 +109,9 @@ WRITTEN = {
     | st.binary(max_size=30)
 )
 def test_single_bodies_get_the_same_answer_in_both_lanes(clients: list[httpx.Client], body: bytes) -> None:
-    fast, slow = answers(clients, "/predict", body, {"content-type": JSON})
-    assert fast == slow
+    for path in ("/predict", "/predict?explain=true", "/explain"):
+        fast, slow = answers(clients, path, body, {"content-type": JSON})
+        assert fast == slow
 
 
 @settings(max_examples=60)
@@ -132,9 +134,11 @@ def test_every_format_gets_the_same_answer_in_both_lanes(
     clients: list[httpx.Client], content_type: str, accept: str | None
 ) -> None:
     headers = {"content-type": content_type, "accept": accept if accept is not None else "*/*"}
-    fast, slow = answers(clients, "/predict_batch", WRITTEN[content_type], headers)
-    assert fast == slow
-    assert fast[0] == (406 if accept == "image/png" else 200)
+    for path in ("/predict_batch", "/predict_batch?explain=true"):
+        fast, slow = answers(clients, path, WRITTEN[content_type], headers)
+        assert fast == slow
+        assert fast[0] == (406 if accept == "image/png" else 200)
+        assert (b"adverse" in fast[1]) == (accept != "image/png" and path.endswith("true"))
 
 
 @pytest.mark.parametrize(
@@ -229,16 +233,19 @@ def test_pipelined_and_chunked_requests_are_answered_in_order(lanes: list[Server
     assert re.findall(rb"HTTP/1.1 (\d+)", heard) == [b"200", b"422", b"200"]
 
 
-def test_large_bodies_come_and_go_in_flat_memory(lanes: list[Server]) -> None:
-    import psutil
+def test_large_bodies_come_and_go_in_flat_memory(model_folder: Path) -> None:
+    with running_server({"RISKLINE_WORKERS": "1", "RISKLINE_MODEL": str(model_folder)}) as server:
+        send_large_bodies(server)
 
-    [worker] = psutil.Process(lanes[0].pid).children()
+
+def send_large_bodies(server: Server) -> None:
+    [worker] = psutil.Process(server.pid).children()
     one = lines([EXAMPLE] * 5000)
     headers = {"content-type": LINES}
 
     def send(times: int) -> int:
         with httpx.stream(
-            "POST", f"{lanes[0].url}/predict_batch", content=(one for _ in range(times)), headers=headers, timeout=60
+            "POST", f"{server.url}/predict_batch", content=(one for _ in range(times)), headers=headers, timeout=60
         ) as answer:
             assert answer.status_code == 200
             return sum(chunk.count(b"\n") for chunk in answer.iter_raw())
