@@ -22,6 +22,8 @@ class Number:
     `low` and `high` are the bounds of what is possible (inclusive; outside is an error), not of what is usual.
     `risk` is the direction the domain demands: +1 more never lowers the risk, -1 more never raises it, 0 no demand.
     `protected`: collected for the fairness report, never given to the model.
+    `groups`: edges of the groups that the fairness report compares; the model gets the field all the same, unless it is
+    protected. They are no part of the fingerprint, since no model depends on them.
     """
 
     label: str
@@ -32,6 +34,7 @@ class Number:
     whole: bool = False
     risk: Direction = 0
     protected: bool = False
+    groups: tuple[float, ...] = ()
 
     @property
     def rule(self) -> str:
