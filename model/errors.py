@@ -31,3 +31,9 @@ class ParityError(RisklineError):
     """The exported graph does not answer as XGBoost and the calibrator do: nothing is written."""
 
     code = "parity"
+
+
+class MonotonicityError(RisklineError):
+    """A direction that the domain demands is not proved for the exported trees: nothing is written."""
+
+    code = "monotonicity"
