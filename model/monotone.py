@@ -155,8 +155,10 @@ def _probed(field: Field, seen: npt.NDArray[np.float32]) -> npt.NDArray[np.float
     if isinstance(field.kind, Category):
         return np.arange(len(field.kind.values), dtype=np.float32)
     present = seen[~np.isnan(seen)]
-    usual = np.quantile(present, np.linspace(0, 1, PROBED_VALUES)) if present.size else []
-    return np.unique(np.array([field.kind.low, *usual, field.kind.high], dtype=np.float32))
+    bounds = np.array([field.kind.low, field.kind.high], dtype=np.float32)
+    if not present.size:
+        return bounds
+    return np.unique(np.append(bounds, np.quantile(present, np.linspace(0, 1, PROBED_VALUES)).astype(np.float32)))
 
 
 def _compare(tree: _Tree, feature: int, direction: int, names: Sequence[str]) -> tuple[int, Counterexample | None]:
@@ -237,7 +239,10 @@ def _boxes(number: int, nodes: Mapping[int, _Node], weights: Mapping[Any, np.flo
     if any(node.mode != b"BRANCH_LT" for node in splits):
         raise MonotonicityError(f"tree {number} has a branch that is no 'less than', and no proof is known for it")
     features = sorted({node.feature for node in splits})
-    thresholds = [np.unique(np.float32([node.threshold for node in splits if node.feature == f])) for f in features]
+    thresholds = [
+        np.unique(np.array([node.threshold for node in splits if node.feature == feature], dtype=np.float32))
+        for feature in features
+    ]
     found: list[tuple[np.float32, list[tuple[int, int, bool]]]] = []
 
     def walk(place: int, box: list[tuple[int, int, bool]]) -> None:

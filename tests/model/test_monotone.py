@@ -25,7 +25,7 @@ def demanded(direction: int) -> list[tuple[str, str, int]]:
 
 
 def exported(booster: xgboost.Booster) -> bytes:
-    return export.pipeline_graph(booster, UNCHANGED).SerializeToString()
+    return bytes(export.pipeline_graph(booster, UNCHANGED).SerializeToString())
 
 
 def brute_force(booster: xgboost.Booster, feature: int, direction: int) -> bool:
