@@ -3,7 +3,8 @@
     model.onnx      the whole pipeline: application → probability
     policy.json     probability → tier
     golden.json     generated applications with the answers expected of them
-    manifest.json   schema, training facts, metrics, and the sha256 of the three files above
+    report.html     what the training run found out about the model, for people
+    manifest.json   schema, training facts, metrics, and the sha256 of the files above
 
 It travels as the folder, as `model.tar.gz` (SageMaker's form) or in the BentoML model store, always the same bytes.
 Loading verifies hashes, schema and golden rows, and refuses to go on where one does not fit.
@@ -22,7 +23,7 @@ import shutil
 import sys
 import tarfile
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from functools import cached_property
@@ -42,6 +43,7 @@ from preprocessing.schema import Application
 STORE_NAME = "riskline"
 FORMAT = 1
 GRAPH, POLICY, GOLDEN, MANIFEST = "model.onnx", "policy.json", "golden.json", "manifest.json"
+REPORT = "report.html"
 LARGEST_FILE = 256 * 2**20
 # The golden answers are rounded to 6 digits, and processors may round the last bit of a float32 sum differently
 GOLDEN_TOLERANCE = 2e-6
@@ -105,13 +107,21 @@ class Artifact:
         return answered(self.graph.probability(matrix, threads, parts))
 
 
-def build(graph: bytes, policy: Policy, golden: list[Golden], facts: Mapping[str, Any]) -> dict[str, bytes]:
-    """The artefact's files. `facts` are the manifest's `ranges`, `training`, `metrics` and `libraries`."""
+def build(
+    graph: bytes,
+    policy: Policy,
+    golden: list[Golden],
+    facts: Mapping[str, Any],
+    report: Callable[[Mapping[str, str]], bytes],
+) -> dict[str, bytes]:
+    """The artefact's files. `facts` are the manifest's `ranges`, `training`, `metrics` and `libraries`; `report` makes
+    the page from the sha256 of the other files."""
     files = {
         GRAPH: graph,
         POLICY: _json(policy.to_json()),
         GOLDEN: _json([row.model_dump() for row in golden]),
     }
+    files[REPORT] = report({name: _sha256(content) for name, content in files.items()})
     manifest = Manifest(
         format=FORMAT,
         fields=[field.fingerprint() for field in FIELDS],
@@ -144,7 +154,7 @@ def verify(files: Mapping[str, bytes], origin: str) -> Artifact:
     except ValidationError as error:
         where = ".".join(str(part) for part in error.errors()[0]["loc"]) or "JSON"
         raise ArtifactError(f"{origin}: {MANIFEST} is damaged or of another format ({where}); {RETRAIN}") from None
-    for name in (GRAPH, POLICY, GOLDEN):
+    for name in (GRAPH, POLICY, GOLDEN, REPORT):
         if name not in files or name not in manifest.files:
             raise ArtifactError(f"{origin}: {name} is missing; copy the model again or {RETRAIN}")
         if _sha256(files[name]) != manifest.files[name]:

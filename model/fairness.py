@@ -2,6 +2,7 @@
 
 Selected means approved by a lender who declines tier high: whoever is low or medium. The true positive rate is the
 share of the bad applicants that this catches, the false positive rate the share of the good ones that it declines.
+(fairlearn's own selection rate is that of the predicted class, here tier high, so the approval rate is one less it.)
 """
 
 from collections.abc import Sequence
@@ -10,7 +11,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from fairlearn.metrics import MetricFrame, count, false_positive_rate, selection_rate, true_positive_rate
 
 from model.groups import Grouping
 from model.intervals import NOTHING, Interval, ratio, share
@@ -73,11 +73,19 @@ def audit(grouping: Grouping, bad: Bad, high: Bad, probability: npt.NDArray[np.f
     Shares get Wilson's interval and not MetricFrame's bootstrap, which gives a group of few applicants without a single
     hit an interval of no width.
     """
+    from fairlearn.metrics import (  # two seconds to import, pandas included, and nothing else needs it
+        MetricFrame,
+        count,
+        false_positive_rate,
+        selection_rate,
+        true_positive_rate,
+    )
+
     names = np.array(grouping.names, dtype=object)
     frame = MetricFrame(
         metrics={
             "rows": count,
-            "approved": _approved,
+            "high": selection_rate,
             "caught": true_positive_rate,
             "declined_good": false_positive_rate,
             "bad": _bad,
@@ -92,14 +100,14 @@ def audit(grouping: Grouping, bad: Bad, high: Bad, probability: npt.NDArray[np.f
     present = [name for name in grouping.names if name in measured]
     sizes = {name: int(measured[name]["rows"]) for name in present}
     rivals = [name for name in present if sizes[name] >= FEWEST] or present
-    best = max(rivals, key=lambda name: float(measured[name]["approved"]))
+    best = min(rivals, key=lambda name: float(measured[name]["high"]))
     groups = [_group(name, measured[name], measured[best], is_best=name == best) for name in present]
     return Audit(grouping.field.kind.label, grouping.field.kind.protected, groups, best)
 
 
 def _group(name: str, rates: dict[str, float], best: dict[str, float], is_best: bool) -> Group:
     rows, bad = rates["rows"], rates["bad"]
-    approved, best_approved = rates["approved"] * rows, best["approved"] * best["rows"]
+    approved, best_approved = (1 - rates["high"]) * rows, (1 - best["high"]) * best["rows"]
     return Group(
         name,
         int(rows),
@@ -110,10 +118,6 @@ def _group(name: str, rates: dict[str, float], best: dict[str, float], is_best: 
         share(bad, rows),
         float(rates["probability"]),
     )
-
-
-def _approved(y_true: Any, y_pred: Any) -> float:
-    return float(selection_rate(y_true, y_pred, pos_label=0))
 
 
 def _bad(y_true: Any, y_pred: Any) -> float:  # noqa: ARG001 - MetricFrame gives every metric both

@@ -15,11 +15,15 @@ MISSING = "missing"
 
 @dataclass(frozen=True, slots=True)
 class Grouping:
-    """`index` (rows,) int64 says which of the groups `names` each row belongs to; every group has a row."""
+    """`index` (rows,) int64 says which of the groups `names` each row belongs to."""
 
     field: Field
     names: Sequence[str]
     index: npt.NDArray[np.int64]
+
+    def of(self, rows: npt.NDArray[np.int64]) -> "Grouping":
+        """The same grouping of some of the rows; a group may have none of them."""
+        return Grouping(self.field, self.names, self.index[rows])
 
 
 def is_audited(field: Field) -> bool:

@@ -12,9 +12,9 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 from sklearn.linear_model import LogisticRegression
-from sklearn.metrics import brier_score_loss, log_loss, roc_auc_score
+from sklearn.metrics import brier_score_loss, log_loss
 
-from model.evaluate import ks
+from model.evaluate import auc, ks
 from model.intervals import Interval
 from model.psi import counts
 from preprocessing.encode import MODEL_FIELDS, Matrix
@@ -92,7 +92,7 @@ def auc_difference(bad: Bad, first: Probability, second: Probability, seed: int)
     by outcome."""
     random = np.random.default_rng(seed)
     ranked = [_Ranked(bad, probability) for probability in (first, second)]
-    value = float(roc_auc_score(bad, first) - roc_auc_score(bad, second))
+    value = auc(bad, first) - auc(bad, second)
     resampled = np.empty(RESAMPLES)
     for draw in range(RESAMPLES):
         weight = np.empty(bad.size)
@@ -153,5 +153,5 @@ def _bins(values: npt.NDArray[np.float32], edges: npt.NDArray[np.float64]) -> np
 
 
 def _measures(bad: Bad, probability: Probability) -> dict[str, float]:
-    measured = (roc_auc_score(bad, probability), ks(bad, probability), brier_score_loss(bad, probability))
+    measured = (auc(bad, probability), ks(bad, probability), brier_score_loss(bad, probability))
     return dict(zip(MEASURES, map(float, (*measured, log_loss(bad, probability))), strict=True))

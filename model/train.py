@@ -3,11 +3,11 @@
     python -m model.train --data applications.csv --label status --bad bad
 
 The steps: read and judge the data, run the feature graph, split 60/20/20, fit with early stopping, calibrate and choose
-thresholds on the validation split, measure on the untouched test split, export through the parity gate, save.
+thresholds on the validation split, measure on the untouched test split, export, prove directions and parity, write the
+report, save.
 """
 
 import argparse
-import json
 import sys
 import time
 from collections.abc import Callable, Mapping
@@ -21,16 +21,17 @@ import numpy.typing as npt
 import xgboost
 from rich.console import Console
 from rich.progress import Progress
-from rich.table import Table
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import StratifiedKFold, train_test_split
 
-from model import artifact, evaluate, export, monotone, policy
+from model import artifact, evaluate, export, monotone, policy, report
 from model.data import Labelled, read_labelled
 from model.errors import TrainingDataError
 from model.export import Calibration
 from model.graph import FEATURES, Graph
+from model.study import Probability, Splits, examine
+from model.summary import show
 from preprocessing.encode import MODEL_FIELDS, Matrix
 from preprocessing.errors import RisklineError
 from preprocessing.features import DERIVED
@@ -52,6 +53,7 @@ PARAMETERS: Mapping[str, Any] = {
     "colsample_bytree": 0.5,
     "nthread": 1,  # sums in another order give other bytes
 }
+LIBRARIES = ("fairlearn", "numpy", "onnx", "onnxruntime", "scikit-learn", "xgboost-cpu")
 PATIENCE = 30  # rounds without a better validation loss
 GOOD_ENOUGH = 1.003  # times the best loss: one tree in seven fewer, and so less work, for 0.0001 of AUC
 
@@ -82,6 +84,7 @@ def train(data: Labelled, options: Options, step: Callable[[str], None]) -> dict
     rows = np.arange(data.bad.size)
     fitting, rest = train_test_split(rows, train_size=0.6, stratify=data.bad, random_state=options.seed)
     validation, test = train_test_split(rest, train_size=0.5, stratify=data.bad[rest], random_state=options.seed)
+    splits = Splits(fitting, validation, test)
 
     step("trees")
     booster = fit(features, data.bad, fitting, validation, options.seed)
@@ -117,9 +120,16 @@ def train(data: Labelled, options: Options, step: Callable[[str], None]) -> dict
             "parity": {"rows": export.PARITY_ROWS, "largest_difference": worst},
         },
         "metrics": metrics,
-        "libraries": {name: version(name) for name in ("numpy", "onnx", "onnxruntime", "scikit-learn", "xgboost-cpu")},
+        "libraries": {name: version(name) for name in LIBRARIES},
     }
-    return artifact.build(onnx, thresholds, _golden(onnx, thresholds, matrix, options.seed), facts)
+    step("report")
+    refits = [
+        _refit(features, data.bad, splits, seed)
+        for seed in range(options.seed + 1, options.seed + 1 + options.report_seeds)
+    ]
+    study = examine(data, splits, thresholds, onnx, facts, proofs, refits)
+    golden = _golden(onnx, thresholds, matrix, options.seed)
+    return artifact.build(onnx, thresholds, golden, facts, lambda hashes: report.render(study, hashes))
 
 
 def fit(
@@ -171,6 +181,15 @@ def cross_validate(
     return {"folds": 5, "auc_by_seed": means, "auc": round(float(np.mean(means)), 6)}
 
 
+def _refit(
+    features: npt.NDArray[np.float32], bad: npt.NDArray[np.bool_], splits: Splits, seed: int
+) -> tuple[int, int, Probability]:
+    """Trees and calibration with another seed: the seed, how many trees, and the test split's probabilities."""
+    booster = fit(features, bad, splits.fitting, splits.validation, seed)
+    calibration = calibrate(_margin(booster, features[splits.validation]), bad[splits.validation])
+    return seed, booster.num_boosted_rounds(), calibration.probability(_margin(booster, features[splits.test]))
+
+
 def _margin(booster: xgboost.Booster, features: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
     margin: npt.NDArray[np.float32] = booster.inplace_predict(features, predict_type="margin")
     return margin
@@ -208,27 +227,6 @@ def _application(codes: list[float]) -> dict[str, Any]:
     }
 
 
-def _show(console: Console, files: Mapping[str, bytes]) -> None:
-    manifest = json.loads(files[artifact.MANIFEST])
-    test, chosen = manifest["metrics"]["test"], json.loads(files[artifact.POLICY])
-    table = Table(title=f"Test split: {test['rows']} applications the model never saw")
-    for name in ("tier", "probability", "applications", "share", "bad rate"):
-        table.add_column(name, justify="left" if name == "tier" else "right")
-    bounds = {
-        "low": f"< {chosen['low_below']:.3f}",
-        "medium": f"< {chosen['high_from']:.3f}",
-        "high": f">= {chosen['high_from']:.3f}",
-    }
-    for tier, held in test["tiers"].items():
-        rate = "-" if held["bad_rate"] is None else f"{held['bad_rate']:.1%}"
-        table.add_row(tier, bounds[tier], str(held["good"] + held["bad"]), f"{held['share']:.1%}", rate)
-    console.print(table)
-    names = ("auc", "ks", "brier", "log_loss", "calibration_error")
-    console.print("  ".join(f"{name} {test[name]:.4f}" for name in names))
-    if cv := manifest["metrics"].get("cross_validation"):
-        console.print(f"5-fold auc {cv['auc']:.4f} (by seed: {', '.join(f'{auc:.4f}' for auc in cv['auc_by_seed'])})")
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m model.train", description="Train and save a model.")
     parser.add_argument("--data", type=Path, default=BUNDLED, help="CSV or Parquet of labelled applications")
@@ -240,14 +238,17 @@ def main() -> None:
         "--high-bad-rate", type=float, help="target for tier high (default: 2.25 times the overall rate)"
     )
     parser.add_argument("--cv-seeds", type=int, default=DEFAULTS.cv_seeds, help="rounds of 5-fold AUC; 0 leaves it out")
+    parser.add_argument("--report-seeds", type=int, default=DEFAULTS.report_seeds, help="refits to tell chance by")
     parser.add_argument("--out", type=Path, help="write to this folder or .tar.gz instead of the BentoML model store")
     arguments = parser.parse_args()
-    options = Options(arguments.seed, arguments.low_bad_rate, arguments.high_bad_rate, arguments.cv_seeds)
+    options = Options(
+        arguments.seed, arguments.low_bad_rate, arguments.high_bad_rate, arguments.cv_seeds, arguments.report_seeds
+    )
     console = Console(stderr=False)
     started = time.perf_counter()
     try:
         with Progress(console=console, transient=True) as progress:
-            bar = progress.add_task("reading", total=7 + options.cv_seeds)
+            bar = progress.add_task("reading", total=8 + options.cv_seeds)
 
             def step(name: str) -> None:
                 progress.update(bar, advance=1, description=name)
@@ -262,7 +263,7 @@ def main() -> None:
         saved = _save(files, arguments.out)
     except RisklineError as error:
         sys.exit(f"riskline: {error.message}")
-    _show(console, files)
+    show(console, files)
     console.print(f"Saved {saved} after {time.perf_counter() - started:.1f} s")
 
 
