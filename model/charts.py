@@ -11,11 +11,13 @@ from html import escape
 from typing import NamedTuple
 
 from model.intervals import Interval
+from model.page import plain
 
 WIDTH, HEIGHT = 420, 270
-_LEFT, _RIGHT, _TOP, _BOTTOM = 52, 14, 14, 44
+_LEFT, _RIGHT, _TOP, _BOTTOM = 52, 14, 24, 44  # margins; the legend stands in the one at the top
 _CHARACTER = 5.8  # width of an average one at the charts' font size
 _ROW = 20  # height of a row of intervals
+_HUGE = 1e300  # beyond it, differences are no numbers any more
 DASHES = ("", "6 3", "2 3", "9 3 2 3")
 SHADES = ("#444", "#999", "#ccc")
 
@@ -34,11 +36,11 @@ class Axis:
     @classmethod
     def over(cls, label: str, values: Iterable[float], percent: bool = False, zero: bool = False) -> "Axis":
         """An axis that holds all finite values, and 0 if it must."""
-        finite = [float(value) for value in values if math.isfinite(value)] + ([0.0] if zero else [])
+        finite = [min(max(value, -_HUGE), _HUGE) for value in _finite(values)] + ([0.0] if zero else [])
         low, high = (min(finite), max(finite)) if finite else (0.0, 1.0)
-        if not high / 2 - low / 2 > abs(high) * 1e-9:  # nothing to tell apart, also where the difference is no number
+        if not high / 2 - low / 2 > abs(high) * 1e-9:  # nothing to tell apart
             low, high = low - max(abs(low) * 0.1, 0.5), high + max(abs(high) * 0.1, 0.5)
-        return cls(label, max(low, -1e300), min(high, 1e300), percent)
+        return cls(label, low, high, percent)
 
     def place(self, value: float) -> float:
         """0 at the axis' start, 1 at its end, and never beyond."""
@@ -55,7 +57,7 @@ class Axis:
         return [(number * step, self.text(number * step)) for number in range(first, min(last, first + 8) + 1)]
 
     def text(self, value: float) -> str:
-        return f"{value:.0%}" if self.percent else f"{value + 0.0:.6g}"
+        return f"{value:.0%}" if self.percent else plain(value)
 
 
 class Line(NamedTuple):
@@ -89,13 +91,15 @@ def lines(title: str, x: Axis, y: Axis, drawn: Sequence[Line], rug: Sequence[flo
                 at = _across(x, a)
                 parts.append(_line(at, _up(y, low), at, _up(y, high)))
         if line.label:
-            legend.append((line, dash, stroke))
+            legend.append((line.label, dash, stroke))
     parts += [_line(_across(x, value), _up(y, y.low), _across(x, value), _up(y, y.low) - 6) for value in _finite(rug)]
-    for number, (line, dash, stroke) in enumerate(legend):
-        at = _TOP + 10 + 14 * number
-        sample = f'<line x1="62" y1="{at - 4}" x2="84" y2="{at - 4}" stroke="{stroke}" stroke-dasharray="{dash}"/>'
-        mark = f'<circle cx="73" cy="{at - 4}" r="2.6"/>' if line.marks else ""
-        parts.append((sample if line.joined else "") + mark + _text(90, at, line.label))
+    room = (WIDTH - _LEFT - _RIGHT) / max(1, len(legend))
+    for number, (label, dash, stroke) in enumerate(legend):
+        at = _LEFT + room * number
+        parts.append(
+            f'<line x1="{at:.1f}" y1="8" x2="{at + 20:.1f}" y2="8" stroke="{stroke}" stroke-dasharray="{dash}"/>'
+            + _text(at + 24, 12, _cut(label, room - 28))
+        )
     return _svg(title, WIDTH, HEIGHT, parts)
 
 
@@ -121,15 +125,15 @@ def bars(title: str, label: str, y: Axis, names: Sequence[str], series: Sequence
         for row, text in enumerate(name.split("\n")[:2]):
             parts.append(_text(middle, HEIGHT - _BOTTOM + 12 + 11 * row, _cut(text, room), "middle"))
     for number, (name, _) in enumerate(series if len(series) > 1 else ()):
-        at = WIDTH - _RIGHT - 110
-        square = f'<rect x="{at}" y="{_TOP + 14 * number}" width="9" height="9" fill="{SHADES[number % len(SHADES)]}"/>'
-        parts.append(square + _text(at + 14, _TOP + 9 + 14 * number, _cut(name, 96)))
+        at, shade = _LEFT + 110 * number, SHADES[number % len(SHADES)]
+        parts.append(f'<rect x="{at}" y="3" width="9" height="9" fill="{shade}"/>{_text(at + 14, 12, _cut(name, 92))}')
     return _svg(title, WIDTH, HEIGHT, parts)
 
 
 def intervals(title: str, x: Axis, rows: Sequence[tuple[str, Interval]], reference: float | None = None) -> str:
     """A row for each name with its value and interval; `reference` draws a dotted line through all of them."""
-    left, height = 150, _TOP + _ROW * max(1, len(rows)) + _BOTTOM
+    left, top = 150, 6
+    height = top + _ROW * max(1, len(rows)) + _BOTTOM
     floor = height - _BOTTOM
 
     def across(value: float) -> float:
@@ -145,10 +149,10 @@ def intervals(title: str, x: Axis, rows: Sequence[tuple[str, Interval]], referen
     if reference is not None and math.isfinite(reference):
         at = across(reference)
         parts.append(
-            f'<line x1="{at:.1f}" y1="{_TOP}" x2="{at:.1f}" y2="{floor}" stroke="#000" stroke-dasharray="2 3"/>'
+            f'<line x1="{at:.1f}" y1="{top}" x2="{at:.1f}" y2="{floor}" stroke="#000" stroke-dasharray="2 3"/>'
         )
     for number, (name, (value, low, high)) in enumerate(rows):
-        at = _TOP + _ROW * (number + 0.5)
+        at = top + _ROW * (number + 0.5)
         parts.append(_text(left - 8, at + 4, _cut(name, left - 12), "end"))
         if math.isfinite(low) and math.isfinite(high):
             parts.append(_line(across(low), at, across(high), at))

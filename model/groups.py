@@ -58,5 +58,5 @@ def _quartiles(values: npt.NDArray[np.floating[Any]]) -> list[float]:
 def _ranges(edges: Sequence[float]) -> list[str]:
     if not edges:
         return ["any"]
-    between = [f"{low:.6g} to below {high:.6g}" for low, high in pairwise(edges)]
-    return [f"below {edges[0]:.6g}", *between, f"{edges[-1]:.6g} and above"]
+    between = [f"{low:g} to below {high:g}" for low, high in pairwise(edges)]
+    return [f"below {edges[0]:g}", *between, f"{edges[-1]:g} and above"]

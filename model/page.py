@@ -14,7 +14,8 @@ h1, h2, h3, th, nav, svg, figcaption { font-family: 'Helvetica Neue', Arial, san
 table { border-collapse: collapse; margin: .8rem 0; font-size: .87rem; width: 100% }
 th, td { text-align: left; padding: .2rem .6rem .2rem 0; border-bottom: 1px solid #bbb; vertical-align: top }
 th { border-bottom: 1px solid #111 } td.n, th.n { text-align: right; font-variant-numeric: tabular-nums }
-td { overflow-wrap: anywhere } tr, figure { break-inside: avoid } a { color: inherit } .lead { color: #444 }
+td { white-space: pre-line } .hashes td { overflow-wrap: anywhere }
+tr, figure { break-inside: avoid } a { color: inherit } .lead { color: #444 }
 figure { margin: .6rem 0 } figcaption { font-size: .8rem; font-weight: bold }
 .figures { display: grid; grid-template-columns: 1fr 1fr; gap: .6rem 1.4rem }
 svg { width: 100%; height: auto; font-size: 11px } nav { font-size: .87rem; columns: 3 } nav a { display: block }
@@ -51,6 +52,13 @@ def page(title: str, lead: str, sections: Sequence[Section]) -> bytes:
 def number(value: float | None, form: str) -> str:
     """The value in a format of Python's, or a dash where there is none."""
     return NOTHING if value is None or not math.isfinite(value) else format(value, form)
+
+
+def plain(value: float) -> str:
+    """A number as people write it: whole ones in full, others to four digits."""
+    if value == round(value) and abs(value) < 1e15:
+        return f"{round(value):,}" if abs(value) >= 10_000 else f"{round(value)}"
+    return f"{value:.4g}"
 
 
 def paragraph(*sentences: str) -> str:

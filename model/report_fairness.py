@@ -29,7 +29,7 @@ def fairness(study: Study) -> str:
 def _audited(audit: Audit) -> str:
     kind = "protected, never given to the model" if audit.protected else "given to the model, audited"
     rows = [
-        (f"{group.name}{' *' if group.is_small else ''}", f"{group.rows}", _interval(group.approved),
+        (_marked(group), f"{group.rows}", _interval(group.approved),
          _ratio(audit, group), _interval(group.caught), _interval(group.declined_good), f"{group.probability:.1%}",
          _interval(group.bad_rate))
         for group in audit.groups
@@ -39,13 +39,13 @@ def _audited(audit: Audit) -> str:
     approved = intervals(
         f"Approval rates by {audit.label}",
         Axis("approved", 0, 1, percent=True),
-        [(group.name, group.approved) for group in audit.groups],
+        [(_marked(group), group.approved) for group in audit.groups],
         reference=highest * FOUR_FIFTHS,
     )
     bad = intervals(
         f"Bad rates by {audit.label}",
         Axis("bad rate", 0, 1, percent=True),
-        [(group.name, group.bad_rate) for group in audit.groups],
+        [(_marked(group), group.bad_rate) for group in audit.groups],
     )
     return (
         heading(f"{audit.label} ({kind})")
@@ -60,24 +60,29 @@ def verdict(audit: Audit) -> str:
     if worst is None:
         return "There are not two groups large enough to compare."
     sentence = (
-        f"{worst.name!r} is approved {worst.ratio.value:.2f} times as often as {audit.compared_with!r}: "
+        f"{worst.name!r} is approved {worst.ratio.value:.2f} times as often as {audit.compared_with!r} "
+        f"(95 % interval {worst.ratio.low:.2f} to {worst.ratio.high:.2f}): "
         f"{'within' if audit.meets_four_fifths else 'OUTSIDE'} the four-fifths rule."
         if math.isfinite(worst.ratio.value)
         else f"{worst.name!r} is never approved: OUTSIDE the four-fifths rule."
     )
     skewed = [repr(group.name) for group in audit.groups if not group.is_small and not group.is_calibrated]
     if not skewed:
-        return f"{sentence} In every group the mean probability lies within the interval of the bad rate."
+        return f"{sentence} In every group large enough the mean probability lies within the interval of the bad rate."
     return f"{sentence} The mean probability lies outside the interval of the bad rate for {', '.join(skewed)}."
+
+
+def _marked(group: Group) -> str:
+    return f"{group.name}\N{NO-BREAK SPACE}*" if group.is_small else group.name
 
 
 def _ratio(audit: Audit, group: Group) -> str:
     if group.name == audit.compared_with:
         return "compared with"
     value, low, high = group.ratio
-    return f"{value:.2f} ({low:.2f} to {high:.2f})" if math.isfinite(value) else NOTHING
+    return f"{value:.2f}\n{low:.2f} to {high:.2f}" if math.isfinite(value) else NOTHING
 
 
 def _interval(measured: Interval) -> str:
     value, low, high = measured
-    return f"{value:.1%} ({low:.1%} to {high:.1%})" if math.isfinite(value) else NOTHING
+    return f"{value:.1%}\n{100 * low:.1f} to {high:.1%}" if math.isfinite(value) else NOTHING

@@ -10,7 +10,7 @@ from model.effects import Effect, effects
 from model.evaluate import CALIBRATION_BINS
 from model.groups import MISSING
 from model.intervals import share
-from model.page import NOTHING, figures, heading, listing, number, paragraph, table
+from model.page import NOTHING, figures, heading, listing, number, paragraph, plain, table
 from model.policy import TIERS
 from model.psi import ANOTHER_POPULATION, WORTH_A_LOOK, by_chance, psi
 from model.study import Rows, Study
@@ -56,7 +56,7 @@ def data(study: Study) -> str:
         )
         + heading("Fields")
         + table(
-            ("field", "values", "given to the model", "missing", "typical"),
+            ("field", "values", "given to the model", "missing", "median (5 to 95 %) or commonest"),
             [_field_row(study, field) for field in FIELDS],
             words=3,
         )
@@ -216,7 +216,9 @@ def _effect_chart(effect: Effect, axis: Axis) -> tuple[str, str]:
 
 def _field_row(study: Study, field: Field) -> tuple[str, ...]:
     kind = field.kind
-    values = ", ".join(kind.values) if isinstance(kind, Category) else f"{kind.low:.6g} to {kind.high:.6g} {kind.unit}"
+    values = (
+        ", ".join(kind.values) if isinstance(kind, Category) else f"{plain(kind.low)} to {plain(kind.high)} {kind.unit}"
+    )
     if field not in MODEL_FIELDS:
         [grouping] = [grouping for grouping in study.data.groups if grouping.field == field]
         sizes = np.bincount(grouping.index, minlength=len(grouping.names)) / grouping.index.size
@@ -232,7 +234,7 @@ def _field_row(study: Study, field: Field) -> tuple[str, ...]:
         typical = f"{list(kind.values)[int(np.argmax(counted))]} {counted.max():.0%}"
     elif present.size:
         low, middle, high = np.quantile(present, [0.05, 0.5, 0.95]).tolist()
-        typical = f"{middle:.4g} ({low:.4g} to {high:.4g})"
+        typical = f"{plain(middle)} ({plain(low)} to {plain(high)})"
     demand = DIRECTIONS[kind.risk] if not (isinstance(kind, Category) and kind.risk) else _worded(kind)
     return kind.label, values, f"yes; {demand}", f"{np.isnan(column).mean():.1%}", typical
 

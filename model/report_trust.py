@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from model.fairness import FEWEST
 from model.monotone import Chain
-from model.page import heading, listing, paragraph, table
+from model.page import heading, listing, paragraph, plain, table
 from model.psi import psi
 from model.report_fairness import verdict
 from model.scorecard import MEASURES, RESAMPLES
@@ -96,8 +96,8 @@ def scorecard(study: Study) -> str:
         + paragraph(
             f"Difference of AUC {value:+.4f}, 95 % interval {low:+.4f} to {high:+.4f} ({RESAMPLES:,} paired bootstrap "
             "samples of the test applicants, by outcome). The scorecard is a logistic regression on weights of "
-            "evidence of the raw fields: numbers in fifths, words one by one, missing values apart, all fitted on the fitting "
-            "split, without hand work on bins."
+            "evidence of the raw fields: numbers in fifths, words one by one, missing values apart, all fitted on the "
+            "fitting split, without hand work on bins."
         )
         + table(
             ("field", "bins", "information value", "weight"),
@@ -149,7 +149,7 @@ def limits(study: Study) -> str:
     if rare:
         says.append(f"Words that fewer than {FEWEST} of the applicants it was fitted on have: {', '.join(rare)}.")
     ranges = [
-        (field.kind.label, field.kind.unit, f"{low:.6g}", f"{high:.6g}")
+        (field.kind.label, field.kind.unit, plain(low), plain(high))
         for field in MODEL_FIELDS if isinstance(field.kind, Number)
         for low, high in [study.facts["ranges"][field.name]]
     ]  # fmt: skip
@@ -173,7 +173,7 @@ def hashes(study: Study, files: Mapping[str, str]) -> str:
         *((f"library {name}", version) for name, version in study.facts["libraries"].items()),
     ]
     return (
-        table(("file", "sha256"), rows, words=2)
+        table(("file", "sha256"), rows, words=2, kind="hashes")
         + paragraph("The same data, seed and libraries give the same bytes, this report's included.")
         + table(("made with", ""), made, words=2)
     )

@@ -83,6 +83,7 @@ class Api:
     """The scoring routes of one worker."""
 
     def __init__(self, artifact: Artifact, settings: Settings) -> None:
+        self.artifact = artifact
         self._settings = settings
         self._turn = Turn(Scorer(artifact))
         # two pools: a body waits in its thread for the parts that it is scored in

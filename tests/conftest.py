@@ -23,7 +23,7 @@ def labelled() -> Labelled:
 
 @pytest.fixture(scope="session")
 def files(labelled: Labelled) -> Mapping[str, bytes]:
-    return train(labelled, Options(cv_seeds=0), step=lambda _: None)
+    return train(labelled, Options(cv_seeds=0, report_seeds=1), step=lambda _: None)
 
 
 @pytest.fixture(scope="session")

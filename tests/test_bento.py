@@ -115,7 +115,7 @@ def test_it_scores_files_with_the_serving_requirements_alone(
 
 
 def test_a_configured_archive_goes_before_the_packed_model(home: Path, tmp_path: Path, labelled: Labelled) -> None:
-    other = train(labelled, Options(seed=8, cv_seeds=0), step=lambda _: None)
+    other = train(labelled, Options(seed=8, cv_seeds=0, report_seeds=0), step=lambda _: None)
     write_archive(other, tmp_path / "model.tar.gz")
     command = [sys.executable, "-m", "bentoml", "serve", "riskline:latest", "--host", HOST, "--port"]
     environment = {"BENTOML_HOME": str(home), "RISKLINE_MODEL": str(tmp_path / "model.tar.gz"), "RISKLINE_WORKERS": "1"}

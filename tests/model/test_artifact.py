@@ -15,6 +15,7 @@ from model.artifact import (
     GRAPH,
     MANIFEST,
     POLICY,
+    REPORT,
     _sha256,
     open_artifact,
     verify,
@@ -80,13 +81,13 @@ def test_a_folder_is_replaced_whole_and_nothing_is_left_beside_it(files: Files, 
     assert sorted(path.name for path in (tmp_path / "model").iterdir()) == sorted(files)
 
 
-@pytest.mark.parametrize("name", [GRAPH, POLICY, GOLDEN])
+@pytest.mark.parametrize("name", [GRAPH, POLICY, GOLDEN, REPORT])
 @pytest.mark.parametrize("damage", [lambda b: b[:-1], lambda _: b"", lambda b: b + b" ", lambda b: bytes(len(b))])
 def test_a_file_that_differs_from_its_hash_is_refused(files: Files, name: str, damage: Any) -> None:
     assert f"{name} is not what the manifest says" in refusal({**files, name: damage(files[name])})
 
 
-@pytest.mark.parametrize("name", [GRAPH, POLICY, GOLDEN])
+@pytest.mark.parametrize("name", [GRAPH, POLICY, GOLDEN, REPORT])
 def test_a_file_that_is_missing_is_named(files: Files, name: str) -> None:
     assert f"{name} is missing" in refusal({key: value for key, value in files.items() if key != name})
 
