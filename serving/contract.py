@@ -29,7 +29,6 @@ from serving.fastlane import FastLane, Front
 from serving.scorer import Score
 from serving.settings import settings
 
-
 # The report is one file: whatever else a browser were told to load or run by it would be somebody else's
 REPORT_POLICY = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
 
