@@ -41,7 +41,7 @@ def grouped(field: Field, codes: npt.NDArray[np.floating[Any]]) -> Grouping:
         names = list(field.kind.values.values())
         index = np.where(missing, len(names), codes)
     else:
-        edges = list(field.kind.groups) or _quartiles(codes[~missing])
+        edges = sorted(field.kind.groups) or _quartiles(codes[~missing])
         names = _ranges(edges)
         index = np.where(missing, len(names), np.searchsorted(edges, codes, side="right"))
     present, dense = np.unique(index.astype(np.int64), return_inverse=True)

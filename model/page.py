@@ -62,7 +62,8 @@ def plain(value: float) -> str:
 
 
 def paragraph(*sentences: str) -> str:
-    return f"<p>{escape(' '.join(sentences))}</p>"
+    text = " ".join(sentences).replace(" %", "\N{NO-BREAK SPACE}%")
+    return f"<p>{escape(text)}</p>"
 
 
 def heading(text: str) -> str:

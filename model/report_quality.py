@@ -69,7 +69,8 @@ def discrimination(study: Study) -> str:
     test = study.facts["metrics"]["test"]
     at, of_bad, of_good = _cumulative(bad, probability)
     shown = _thinned(at.size)
-    unit, percent = Axis("good applicants above", 0, 1, percent=True), Axis("bad applicants above", 0, 1, percent=True)
+    unit = Axis("good at or above the threshold", 0, 1, percent=True)
+    percent = Axis("bad at or above the threshold", 0, 1, percent=True)
     roc = [(1.0, 1.0), *zip((1 - of_good[shown]).tolist(), (1 - of_bad[shown]).tolist(), strict=True)]
     widest = int(np.argmax(of_good - of_bad))
     gap = Line(f"KS {test['ks']:.3f}", [(at[widest], of_bad[widest]), (at[widest], of_good[widest])], light=True)

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from model.fairness import FEWEST
 from model.monotone import Chain
-from model.page import heading, listing, paragraph, plain, table
+from model.page import NOTHING, heading, listing, paragraph, plain, table
 from model.psi import psi
 from model.report_fairness import verdict
 from model.scorecard import MEASURES, RESAMPLES
@@ -149,7 +149,7 @@ def limits(study: Study) -> str:
     if rare:
         says.append(f"Words that fewer than {FEWEST} of the applicants it was fitted on have: {', '.join(rare)}.")
     ranges = [
-        (field.kind.label, field.kind.unit, plain(low), plain(high))
+        (field.kind.label, field.kind.unit, *((plain(low), plain(high)) if low <= high else (NOTHING, NOTHING)))
         for field in MODEL_FIELDS if isinstance(field.kind, Number)
         for low, high in [study.facts["ranges"][field.name]]
     ]  # fmt: skip

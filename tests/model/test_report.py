@@ -1,3 +1,4 @@
+import csv
 import re
 import subprocess
 import sys
@@ -10,11 +11,15 @@ import pytest
 
 from model import page
 from model.artifact import GRAPH, REPORT, Artifact
+from model.data import read_labelled
 from model.evaluate import rank_correlation
 from model.groups import is_audited
 from model.monotone import prove
+from model.train import BUNDLED, Options, train
 from preprocessing.encode import FIELDS, MODEL_FIELDS
 from preprocessing.features import DERIVED
+from preprocessing.fields import Number
+from preprocessing.schema import BAD, LABEL
 
 SECTIONS = (
     "summary", "data", "discrimination", "calibration", "gain", "tiers", "psi", "effects", "monotonicity", "seeds",
@@ -196,3 +201,23 @@ def test_the_command_says_in_one_line_what_is_wrong(model_folder: Path, tmp_path
         assert done.returncode == 1
         assert done.stderr.startswith(expected)
         assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.slow
+def test_optional_fields_that_nobody_filled_in_cost_the_report_nothing(tmp_path: Path) -> None:
+    with BUNDLED.open() as source:
+        rows = list(csv.DictReader(source))[:1500]
+    kept = [field.name for field in FIELDS if field.required] + [LABEL]
+    empty = next(field.name for field in MODEL_FIELDS if not field.required and isinstance(field.kind, Number))
+    with (tmp_path / "part.csv").open("w", newline="") as target:
+        writer = csv.DictWriter(target, [*kept, empty], extrasaction="ignore")
+        writer.writeheader()
+        writer.writerows({**row, empty: ""} for row in rows)
+    labelled = read_labelled(tmp_path / "part.csv", LABEL, BAD)
+    html = train(labelled, Options(cv_seeds=0, report_seeds=1), step=lambda _: None)[REPORT].decode()
+    read = Tables(html).rows
+    assert tuple(read) == SECTIONS
+    assert "nan" not in re.sub(r"<[^>]*>", " ", html).split()
+    for field in FIELDS:
+        if not field.required:
+            assert next(cells for cells in read["data"] if cells[0] == field.kind.label)[3] == "100.0%"

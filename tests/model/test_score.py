@@ -333,7 +333,9 @@ def test_another_model_or_another_column_to_keep_does_all_again(run: Run, folder
     out = folder.parent / "out"
     run(folder, out)
     before = identities(out)
-    write_folder(train(labelled, Options(seed=8, cv_seeds=0, report_seeds=0), step=lambda _: None), folder.parent / "model")
+    write_folder(
+        train(labelled, Options(seed=8, cv_seeds=0, report_seeds=0), step=lambda _: None), folder.parent / "model"
+    )
     assert run(folder, out, "--model", folder.parent / "model").code == 2
     other = identities(out)
     assert redone(before, other) == sorted(PARTS)
