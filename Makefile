@@ -10,7 +10,7 @@ export BENTOML_HOME ?= $(HOME)/bentoml
 NEWEST_MODEL := $(BENTOML_HOME)/models/riskline/latest
 
 .DEFAULT_GOAL := help
-.PHONY: help serve train build check quick test loadtest bench lock clean
+.PHONY: help serve train report build check quick test loadtest bench lock clean
 
 help: ## List the targets
 	@grep -E '^[a-z-]+:.*## ' Makefile | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -21,6 +21,10 @@ serve: $(VENV)/training ## Train if there is no model yet, then serve on PORT (3
 
 train: $(VENV)/training ## Train on DATA with the verdicts in LABEL, of which BAD counts as risk, and save to the store
 	$(BIN)/python -m model.train $(if $(DATA),--data "$(DATA)") $(if $(LABEL),--label "$(LABEL)") $(if $(BAD),--bad "$(BAD)")
+
+report: $(VENV)/training ## Train if there is no model yet, write its report to build/report.html and open it in a browser
+	@test -n "$(RISKLINE_MODEL)" || test -f "$(NEWEST_MODEL)" || $(BIN)/python -m model.train
+	$(BIN)/python -m model.report
 
 build: $(VENV)/training ## Pack the newest model and the service as a Bento
 	@test -f "$(NEWEST_MODEL)" || $(BIN)/python -m model.train

@@ -17,7 +17,8 @@ import bentoml
 from bentoml._internal.configuration.containers import BentoMLContainer
 from starlette.responses import Response
 
-from model.artifact import STORE_NAME, Artifact, open_artifact
+from model.artifact import Artifact, open_artifact
+from model.storage import STORE_NAME
 from preprocessing.errors import RisklineError
 from serving import metrics
 from serving.api import Api, Request

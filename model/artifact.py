@@ -7,6 +7,7 @@
     policy.json         probability → tier and points, and the words for reasons
     reference.json      what reasons are compared with, and what other thresholds would have done
     golden.json         generated applications with the answers expected of them
+    report.html         what the training run found out about the model, for people
     manifest.json       schema, training facts, metrics, and the sha256 of the files above
 
 It travels as the folder, as `model.tar.gz` (SageMaker's form) or in the BentoML model store, always the same bytes.
@@ -17,17 +18,10 @@ Loading verifies hashes, schema and golden rows, and refuses to go on where one 
 """
 
 import argparse
-import gzip
-import hashlib
-import io
 import json
 import logging
-import os
-import shutil
 import sys
-import tarfile
-import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import Executor
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -42,19 +36,22 @@ from model.errors import ArtifactError, PolicyError
 from model.graph import CONTRIBUTIONS, FEATURES, MARGIN, PROBABILITY, Graph, side_by_side
 from model.policy import Policy, Tier, answered
 from model.reference import Reference
+from model.storage import MANIFEST, STORE_NAME, read, sha256, write_archive
 from preprocessing.encode import FIELDS, MODEL_FIELDS, Matrix, encode
 from preprocessing.schema import Application
 
-STORE_NAME = "riskline"
 FORMAT = 2
 GRAPH, BULK, CONTRIBUTIONS_GRAPH, FEATURES_GRAPH = "model.onnx", "bulk.onnx", "contributions.onnx", "features.onnx"
-POLICY, REFERENCE, GOLDEN, MANIFEST = "policy.json", "reference.json", "golden.json", "manifest.json"
-NEEDED = (GRAPH, CONTRIBUTIONS_GRAPH, FEATURES_GRAPH, POLICY, REFERENCE, GOLDEN)
+POLICY, REFERENCE, GOLDEN, REPORT = "policy.json", "reference.json", "golden.json", "report.html"
+NEEDED = (GRAPH, CONTRIBUTIONS_GRAPH, FEATURES_GRAPH, POLICY, REFERENCE, GOLDEN, REPORT)
 BULK_FROM = 64  # rows; fewer are scored faster by model.onnx
 BULK_BLOCK, CONTRIBUTIONS_BLOCK = 1024, 512  # rows whose intermediate results stay in a core's second-level cache
-LARGEST_FILE = 256 * 2**20
 # The golden answers are rounded to 6 digits, and processors may round the last bit of a float32 sum differently
 GOLDEN_TOLERANCE = 2e-6
+_POLICY_NOTICE = (
+    b"<p><strong>The policy was changed after this report was written:</strong> tiers, thresholds and the sha256 of "
+    b"policy.json below are those of the policy before.</p>"
+)
 RETRAIN = "train again with `make train`"
 
 
@@ -102,16 +99,16 @@ class Artifact:
 
     @cached_property
     def model_version(self) -> str:
-        return _sha256(self.files[GRAPH])[:12]
+        return sha256(self.files[GRAPH])[:12]
 
     @cached_property
     def policy_version(self) -> str:
-        return _sha256(self.files[POLICY])[:12]
+        return sha256(self.files[POLICY])[:12]
 
     @cached_property
     def version(self) -> str:
         """Of the whole: model, policy, golden rows and what the manifest says of them."""
-        return _sha256(self.files[MANIFEST])[:12]
+        return sha256(self.files[MANIFEST])[:12]
 
     @cached_property
     def ranges(self) -> npt.NDArray[np.float32]:
@@ -136,19 +133,26 @@ class Artifact:
 
 
 def build(
-    graphs: Mapping[str, bytes], policy: Policy, reference: Reference, golden: list[Golden], facts: Mapping[str, Any]
+    graphs: Mapping[str, bytes],
+    policy: Policy,
+    reference: Reference,
+    golden: list[Golden],
+    facts: Mapping[str, Any],
+    report: Callable[[Mapping[str, str]], bytes],
 ) -> dict[str, bytes]:
-    """The artefact's files. `facts` are the manifest's `ranges`, `training`, `metrics` and `libraries`."""
+    """The artefact's files. `facts` are the manifest's `ranges`, `training`, `metrics` and `libraries`; `report` makes
+    the page from the sha256 of the other files."""
     files = {
         **graphs,
         POLICY: _json(policy.to_json()),
         REFERENCE: _json(reference.model_dump(mode="json")),
         GOLDEN: _json([row.model_dump(mode="json") for row in golden]),
     }
+    files[REPORT] = report({name: sha256(content) for name, content in files.items()})
     manifest = Manifest(
         format=FORMAT,
         fields=[field.fingerprint() for field in FIELDS],
-        files={name: _sha256(content) for name, content in files.items()},
+        files={name: sha256(content) for name, content in files.items()},
         **facts,
     )
     return {**files, MANIFEST: _json(manifest.model_dump(mode="json"))}
@@ -157,27 +161,16 @@ def build(
 def with_policy(artifact: Artifact, policy: Policy) -> dict[str, bytes]:
     """The files of the same model under another policy: nothing is trained, only the tiers of golden rows follow."""
     golden = [row.model_copy(update={"tier": policy.tier(row.probability)}) for row in artifact.golden]
-    graphs = {
-        name: artifact.files[name]
-        for name in (GRAPH, BULK, CONTRIBUTIONS_GRAPH, FEATURES_GRAPH)
-        if name in artifact.files
-    }
+    names = (GRAPH, BULK, CONTRIBUTIONS_GRAPH, FEATURES_GRAPH)
+    graphs = {name: artifact.files[name] for name in names if name in artifact.files}
     facts = artifact.manifest.model_dump(mode="json", include={"ranges", "training", "metrics", "libraries"})
-    return build(graphs, policy, artifact.reference, golden, facts)
+    report = artifact.files[REPORT].replace(_POLICY_NOTICE, b"", 1).replace(b"<body>", b"<body>" + _POLICY_NOTICE, 1)
+    return build(graphs, policy, artifact.reference, golden, facts, lambda _: report)
 
 
 def open_artifact(reference: str) -> Artifact:
     """Loads and verifies a folder, a `.tar.gz` or a tag of the BentoML model store; ArtifactError if it doesn't fit."""
-    path = Path(reference)
-    if path.is_dir():
-        files = read_folder(path)
-    elif path.is_file():
-        files = _read_archive(path)
-    elif "/" in reference or reference.endswith(".gz"):
-        raise ArtifactError(f"there is no model at {reference}; set RISKLINE_MODEL to a folder, an archive or a tag")
-    else:
-        files = read_folder(_store_path(reference))
-    return verify(files, reference)
+    return verify(read(reference), reference)
 
 
 def verify(files: Mapping[str, bytes], origin: str) -> Artifact:
@@ -192,7 +185,7 @@ def verify(files: Mapping[str, bytes], origin: str) -> Artifact:
     for name in (*NEEDED, *(name for name in manifest.files if name not in NEEDED)):
         if name not in files or name not in manifest.files:
             raise ArtifactError(f"{origin}: {name} is missing; copy the model again or {RETRAIN}")
-        if _sha256(files[name]) != manifest.files[name]:
+        if sha256(files[name]) != manifest.files[name]:
             raise ArtifactError(f"{origin}: {name} is not what the manifest says (sha256); copy the model again")
     _check_schema(manifest, origin)
     try:
@@ -215,97 +208,6 @@ def verify(files: Mapping[str, bytes], origin: str) -> Artifact:
         raise ArtifactError(f"{origin} does not load ({type(error).__name__}: {reason}); {RETRAIN}") from None
     _check_golden(artifact, origin)
     return _with_equal_bulk(artifact)
-
-
-def save(files: Mapping[str, bytes], out: Path | None) -> str:
-    """Saves to `out`, a folder or `.tar.gz`, or to the BentoML model store; says where."""
-    if out is None:
-        return f"{save_to_store(files)} in the BentoML model store"
-    if out.name.endswith(".gz"):
-        write_archive(files, out)
-    else:
-        write_folder(files, out)
-    return str(out)
-
-
-def write_folder(files: Mapping[str, bytes], folder: Path) -> None:
-    """Writes aside, then renames. An older model in `folder` is replaced; a folder of anything else is left alone."""
-    if folder.exists() and not (folder / MANIFEST).is_file() and (not folder.is_dir() or any(folder.iterdir())):
-        raise ArtifactError(f"{folder} is there already and is no model; name another place")
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    aside = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
-    replaced = aside.with_name(f"{aside.name}-replaced")
-    try:
-        for name, content in files.items():
-            (aside / name).write_bytes(content)
-        aside.chmod(0o755)
-        if folder.exists():
-            folder.rename(replaced)
-        aside.rename(folder)
-    finally:
-        for left in (aside, replaced):
-            shutil.rmtree(left, ignore_errors=True)
-
-
-def write_archive(files: Mapping[str, bytes], archive: Path) -> None:
-    """`model.tar.gz` with the same bytes for the same files: no times, no owners, sorted names."""
-    packed = io.BytesIO()
-    with gzip.GzipFile(fileobj=packed, mode="wb", mtime=0) as zipped, tarfile.open(fileobj=zipped, mode="w") as tar:
-        for name in sorted(files):
-            member = tarfile.TarInfo(name)
-            member.size, member.mode = len(files[name]), 0o644
-            tar.addfile(member, io.BytesIO(files[name]))
-    archive.parent.mkdir(parents=True, exist_ok=True)
-    aside = archive.with_name(f".{archive.name}.{os.getpid()}")
-    aside.write_bytes(packed.getvalue())
-    aside.rename(archive)
-
-
-def save_to_store(files: Mapping[str, bytes]) -> str:
-    """Saves to the BentoML model store as `riskline:<version>` and gives the tag; what is there already stays."""
-    import bentoml  # a second to import, and only the store needs it
-    from bentoml.exceptions import NotFound
-
-    tag = f"{STORE_NAME}:{_sha256(files[MANIFEST])[:12]}"
-    try:
-        bentoml.models.get(tag)
-        bentoml.models.delete(tag)  # saved anew below, so that `latest` means the last one trained
-    except NotFound:
-        pass
-    with bentoml.models.create(tag, module="model.artifact", signatures={}) as stored:
-        for name, content in files.items():
-            Path(stored.path_of(name)).write_bytes(content)
-    return tag
-
-
-def read_folder(folder: Path) -> dict[str, bytes]:
-    return {path.name: path.read_bytes() for path in sorted(folder.iterdir()) if path.is_file()}
-
-
-def _read_archive(archive: Path) -> dict[str, bytes]:
-    """Reads the archive's files into memory: nothing is unpacked, so no path in it can lead anywhere."""
-    files = {}
-    try:
-        with tarfile.open(archive, "r:gz") as tar:
-            for member in tar:
-                if member.isfile():
-                    if member.size > LARGEST_FILE:
-                        raise ArtifactError(f"{archive}: {Path(member.name).name} is larger than a model can be")
-                    content = tar.extractfile(member)
-                    files[Path(member.name).name] = content.read() if content else b""
-    except (tarfile.TarError, EOFError, OSError) as error:
-        raise ArtifactError(f"{archive} is damaged ({error}); copy the model again") from None
-    return files
-
-
-def _store_path(tag: str) -> Path:
-    import bentoml
-    from bentoml.exceptions import BentoMLException
-
-    try:
-        return Path(bentoml.models.get(tag).path)
-    except (BentoMLException, ValueError):
-        raise ArtifactError(f"the model store has no {tag}; train a model with `make train`") from None
 
 
 def _check_schema(manifest: Manifest, origin: str) -> None:
@@ -342,10 +244,6 @@ def _with_equal_bulk(artifact: Artifact) -> Artifact:
         "large batches are scored without bulk.onnx: on this machine it differs from model.onnx in the last bit"
     )
     return replace(artifact, bulk=None)
-
-
-def _sha256(content: bytes) -> str:
-    return hashlib.sha256(content).hexdigest()
 
 
 def _json(data: object) -> bytes:

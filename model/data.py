@@ -13,8 +13,9 @@ import pyarrow.csv
 import pyarrow.parquet
 
 from model.errors import TrainingDataError
-from preprocessing.columns import check_header, encode_table, encode_text
-from preprocessing.encode import Batch, Matrix
+from model.groups import Grouping, grouped, is_audited
+from preprocessing.columns import check_header, encode_table, encode_text, field_codes
+from preprocessing.encode import FIELDS, Batch, Matrix
 from preprocessing.errors import InvalidBatch
 
 ROWS_NAMED = 5  # an error names this many rows and counts the rest
@@ -23,10 +24,15 @@ FEWEST_OF_A_CLASS = 50  # fewer than this in a class cannot be split three ways 
 
 @dataclass(frozen=True, slots=True)
 class Labelled:
-    """`matrix` (rows, fields) float32, `bad` (rows,) bool, `warnings` for a person, `sha256` of the file."""
+    """`matrix` (rows, fields) float32, `bad` (rows,) bool, `warnings` for a person, `sha256` of the file.
+
+    `groups` has a grouping of the rows for each field that the fairness report looks at: protected ones, which the
+    matrix leaves out, and those that the schema gives groups to.
+    """
 
     matrix: Matrix
     bad: npt.NDArray[np.bool_]
+    groups: Sequence[Grouping]
     warnings: Sequence[str]
     sha256: str
 
@@ -62,8 +68,9 @@ def read_labelled(path: Path, label: str, bad: str) -> Labelled:
             f"{int(bad_rows.sum())} bad and {int((~bad_rows).sum())} other applications are too few to train on: "
             f"each needs {FEWEST_OF_A_CLASS}"
         )
+    groups = [grouped(field, field_codes(applications, field)[first]) for field in FIELDS if is_audited(field)]
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
-    return Labelled(batch.matrix[first], bad_rows, warnings, digest)
+    return Labelled(batch.matrix[first], bad_rows, groups, warnings, digest)
 
 
 def _read(path: Path) -> Any:

@@ -37,3 +37,9 @@ class ExplanationError(RisklineError):
     """The contributions of these trees cannot be tabulated, or the tables do not say what XGBoost says."""
 
     code = "explanation"
+
+
+class MonotonicityError(RisklineError):
+    """A direction that the domain demands is not proved for the exported trees: nothing is written."""
+
+    code = "monotonicity"

@@ -13,17 +13,37 @@ CALIBRATION_BINS = 10
 
 def metrics(bad: npt.NDArray[np.bool_], probability: npt.NDArray[np.float64], policy: Policy) -> dict[str, Any]:
     """Everything the manifest keeps of a split: discrimination, calibration, and what each tier holds."""
-    false_positive, true_positive, _ = roc_curve(bad, probability)
     return {
         "rows": int(bad.size),
         "bad_rate": _rounded(bad.mean()),
-        "auc": _rounded(roc_auc_score(bad, probability)),
-        "ks": _rounded(np.max(true_positive - false_positive)),
+        "auc": _rounded(auc(bad, probability)),
+        "ks": _rounded(ks(bad, probability)),
         "brier": _rounded(brier_score_loss(bad, probability)),
         "log_loss": _rounded(log_loss(bad, probability)),
         "calibration_error": _rounded(calibration_error(bad, probability)),
         "tiers": tiers(bad, probability, policy),
     }
+
+
+def auc(bad: npt.NDArray[np.bool_], probability: npt.NDArray[np.float64]) -> float:
+    """Area under the ROC curve: how often a bad applicant has a higher probability than a good one."""
+    return float(roc_auc_score(bad, probability))
+
+
+def ks(bad: npt.NDArray[np.bool_], probability: npt.NDArray[np.float64]) -> float:
+    """Kolmogorov-Smirnov: the largest distance between the distributions of the bad and of the good."""
+    false_positive, true_positive, _ = roc_curve(bad, probability)
+    return float(np.max(true_positive - false_positive))
+
+
+def rank_correlation(one: npt.NDArray[np.float64], other: npt.NDArray[np.float64]) -> float:
+    """Spearman's: of the ranks, equal values sharing their mean rank. 1 where nobody is ordered otherwise."""
+    return float(np.corrcoef(_ranks(one), _ranks(other))[0, 1])
+
+
+def _ranks(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    _, place, count = np.unique(values, return_inverse=True, return_counts=True)
+    return np.asarray((np.cumsum(count) - (count - 1) / 2)[place])
 
 
 def calibration_error(bad: npt.NDArray[np.bool_], probability: npt.NDArray[np.float64]) -> float:

@@ -20,6 +20,7 @@ import onnx
 import xgboost
 from onnx import helper
 
+from model.artifact import BULK, CONTRIBUTIONS_GRAPH, FEATURES_GRAPH, GRAPH
 from model.errors import ExplanationError, ParityError
 from model.explain import contribution_table, expected_margin, feature_shares
 from model.generated import generated_rows
@@ -103,6 +104,37 @@ def contributions_graph(lookup: Lookup, calibration: Calibration) -> onnx.ModelP
 def bias(ensemble: Ensemble, calibration: Calibration) -> float:
     """The mean margin of the training rows, in calibrated log-odds: what the contributions are counted from."""
     return _base_value(ensemble, calibration) + calibration.slope * sum(map(expected_margin, ensemble.trees))
+
+
+def graphs_of(booster: xgboost.Booster, calibration: Calibration) -> dict[str, bytes]:
+    """All graphs of the artefact by their files' names."""
+    ensemble = ensemble_of(booster)
+    lookup = tables_of(ensemble)
+    graphs = {
+        GRAPH: pipeline_graph(ensemble, calibration),
+        CONTRIBUTIONS_GRAPH: contributions_graph(lookup, calibration),
+        FEATURES_GRAPH: features_graph(),
+    }
+    if len(lookup.groups) == len(ensemble.trees):  # deeper trees are many groups, which cost more than they save
+        graphs[BULK] = bulk_graph(lookup, ensemble, calibration)
+    return {name: graph.SerializeToString(deterministic=True) for name, graph in graphs.items()}
+
+
+def check(
+    graphs: Mapping[str, bytes], booster: xgboost.Booster, calibration: Calibration, seed: int
+) -> dict[str, float]:
+    """The gate: raises where a graph differs from XGBoost; what was compared, for the manifest."""
+    onnx = graphs[GRAPH]
+    worst = check_parity(onnx, booster, calibration, seed)
+    if BULK in graphs:
+        check_bulk(onnx, graphs[BULK], ensemble_of(booster), seed)
+    explained = check_contributions(graphs[CONTRIBUTIONS_GRAPH], booster, calibration, seed)
+    return {
+        "rows": PARITY_ROWS,
+        "largest_difference": worst,
+        "rows_of_contributions": CONTRIBUTION_ROWS,
+        "largest_difference_of_contributions": explained,
+    }
 
 
 def check_parity(onnx_bytes: bytes, booster: xgboost.Booster, calibration: Calibration, seed: int) -> float:

@@ -188,3 +188,9 @@ def choose(
 def _rate(group: npt.NDArray[np.bool_], otherwise: float) -> float:
     """The group's bad rate; `otherwise` for a group too small to have one."""
     return float(group.mean()) if group.size >= SMALLEST_GROUP else otherwise
+
+
+if __name__ == "__main__":
+    from model.thresholds import main  # the program around this module, which the service does not need
+
+    main()

@@ -25,10 +25,11 @@ from pydantic_core import to_json
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
-from model.artifact import STORE_NAME, open_artifact
+from model.artifact import open_artifact
 from model.errors import ScoringError
 from model.places import CSV, Part, find_parts, no_storage_errors, whole_file
 from model.policy import TIERS
+from model.storage import STORE_NAME
 from preprocessing.columns import plain
 from preprocessing.errors import InvalidApplication, InvalidBatch, MalformedBody, RisklineError
 from preprocessing.tables import Block, Table, open_csv, open_parquet

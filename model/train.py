@@ -3,11 +3,11 @@
     python -m model.train --data applications.csv --label status --bad bad
 
 The steps: read and judge the data, run the feature graph, split 60/20/20, fit with early stopping, calibrate and choose
-thresholds on the validation split, measure on the untouched test split, export through the parity gate, save.
+thresholds on the validation split, measure on the untouched test split, export, prove directions and parity, write the
+report, save.
 """
 
 import argparse
-import json
 import sys
 import time
 from collections.abc import Callable, Mapping
@@ -21,22 +21,20 @@ import numpy.typing as npt
 import xgboost
 from rich.console import Console
 from rich.progress import Progress
-from rich.table import Table
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import StratifiedKFold, train_test_split
 
-from model import artifact, evaluate, export, policy, reference
+from model import artifact, evaluate, export, monotone, observe, policy, report, storage
 from model.data import Labelled, read_labelled
 from model.errors import TrainingDataError
 from model.export import Calibration
-from model.graph import CONTRIBUTIONS, FEATURES, Graph
-from model.reference import FeatureSplits, Reference
-from model.trees import Ensemble
-from preprocessing.encode import MODEL_FIELDS, Matrix
+from model.graph import FEATURES, Graph
+from model.study import Probability, Splits, examine
+from model.summary import show
+from preprocessing.encode import MODEL_FIELDS
 from preprocessing.errors import RisklineError
 from preprocessing.features import DERIVED
-from preprocessing.fields import Category
 from preprocessing.schema import BAD, LABEL
 
 BUNDLED = Path(__file__).parent / "data" / "applications.csv"
@@ -54,6 +52,7 @@ PARAMETERS: Mapping[str, Any] = {
     "colsample_bytree": 0.5,
     "nthread": 1,  # sums in another order give other bytes
 }
+LIBRARIES = ("fairlearn", "numpy", "onnx", "onnxruntime", "scikit-learn", "xgboost-cpu")
 PATIENCE = 30  # rounds without a better validation loss
 GOOD_ENOUGH = 1.003  # times the best loss: one tree in seven fewer, and so less work, for 0.0001 of AUC
 
@@ -66,6 +65,7 @@ class Options:
     low_bad_rate: float | None = None
     high_bad_rate: float | None = None
     cv_seeds: int = 3
+    report_seeds: int = 3  # refits that tell the report how much chance has a hand in the model
 
 
 DEFAULTS = Options()
@@ -74,7 +74,8 @@ DEFAULTS = Options()
 def train(data: Labelled, options: Options, step: Callable[[str], None]) -> dict[str, bytes]:
     """Labelled applications → the artefact's files. `step` is told each step as it starts.
 
-    Raises PolicyError where no thresholds meet the targets, ParityError where the export differs from XGBoost.
+    Raises PolicyError where no thresholds meet the targets, MonotonicityError where a demanded direction is not proved,
+    ParityError where the export differs from XGBoost.
     """
     step("features")
     matrix = data.matrix
@@ -82,6 +83,7 @@ def train(data: Labelled, options: Options, step: Callable[[str], None]) -> dict
     rows = np.arange(data.bad.size)
     fitting, rest = train_test_split(rows, train_size=0.6, stratify=data.bad, random_state=options.seed)
     validation, test = train_test_split(rest, train_size=0.5, stratify=data.bad[rest], random_state=options.seed)
+    splits = Splits(fitting, validation, test)
 
     step("trees")
     booster = fit(features, data.bad, fitting, validation, options.seed)
@@ -97,10 +99,12 @@ def train(data: Labelled, options: Options, step: Callable[[str], None]) -> dict
         metrics["cross_validation"] = cross_validate(features, data.bad, options, step)
 
     step("export")
-    graphs = _graphs(booster, calibration)
+    graphs = export.graphs_of(booster, calibration)
+    proofs = monotone.prove(graphs[artifact.GRAPH])
+    monotone.require(proofs)
     step("parity")
     started = time.perf_counter()
-    parity = _check(graphs, booster, calibration, options.seed)
+    parity = export.check(graphs, booster, calibration, options.seed)
     step(
         f"parity checked on {export.PARITY_ROWS:,} rows in {time.perf_counter() - started:.1f} s: "
         f"{parity['largest_difference']:.1e} in probability, "
@@ -108,7 +112,7 @@ def train(data: Labelled, options: Options, step: Callable[[str], None]) -> dict
     )
 
     facts = {
-        "ranges": _ranges(matrix[fitting]),
+        "ranges": observe.ranges(matrix[fitting]),
         "training": {
             "rows": int(data.bad.size),
             "data_sha256": data.sha256,
@@ -119,10 +123,22 @@ def train(data: Labelled, options: Options, step: Callable[[str], None]) -> dict
             "parity": parity,
         },
         "metrics": metrics,
-        "libraries": {name: version(name) for name in ("numpy", "onnx", "onnxruntime", "scikit-learn", "xgboost-cpu")},
+        "libraries": {name: version(name) for name in LIBRARIES},
     }
-    seen = _reference(graphs, export.ensemble_of(booster), calibration, data, test)
-    return artifact.build(graphs, thresholds, seen, _golden(graphs, thresholds, matrix, options.seed), facts)
+    step("report")
+    refits = [
+        _refit(features, data.bad, splits, seed)
+        for seed in range(options.seed + 1, options.seed + 1 + options.report_seeds)
+    ]
+    study = examine(data, splits, thresholds, graphs[artifact.GRAPH], facts, proofs, refits)
+    return artifact.build(
+        graphs,
+        thresholds,
+        observe.reference(graphs, export.ensemble_of(booster), calibration, data, test),
+        observe.golden_rows(graphs, thresholds, data.matrix, options.seed),
+        facts,
+        lambda hashes: report.render(study, hashes),
+    )
 
 
 def fit(
@@ -174,121 +190,18 @@ def cross_validate(
     return {"folds": 5, "auc_by_seed": means, "auc": round(float(np.mean(means)), 6)}
 
 
+def _refit(
+    features: npt.NDArray[np.float32], bad: npt.NDArray[np.bool_], splits: Splits, seed: int
+) -> tuple[int, int, Probability]:
+    """Trees and calibration with another seed: the seed, how many trees, and the test split's probabilities."""
+    booster = fit(features, bad, splits.fitting, splits.validation, seed)
+    calibration = calibrate(_margin(booster, features[splits.validation]), bad[splits.validation])
+    return seed, booster.num_boosted_rounds(), calibration.probability(_margin(booster, features[splits.test]))
+
+
 def _margin(booster: xgboost.Booster, features: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
     margin: npt.NDArray[np.float32] = booster.inplace_predict(features, predict_type="margin")
     return margin
-
-
-def _ranges(matrix: Matrix) -> dict[str, tuple[float, float]]:
-    """What training saw of each field: lowest and highest code. A field that was always missing has no inside."""
-    ranges = {}
-    for index, field in enumerate(MODEL_FIELDS):
-        seen = matrix[:, index][~np.isnan(matrix[:, index])]
-        low, high = (float(seen.min()), float(seen.max())) if seen.size else (0.0, -1.0)
-        if isinstance(field.kind, Category):
-            low, high = 0.0, float(len(field.kind.values) - 1)  # a rare word that the split missed is no surprise
-        ranges[field.name] = (low, high)
-    return ranges
-
-
-def _graphs(booster: xgboost.Booster, calibration: Calibration) -> dict[str, bytes]:
-    ensemble = export.ensemble_of(booster)
-    lookup = export.tables_of(ensemble)
-    graphs = {
-        artifact.GRAPH: export.pipeline_graph(ensemble, calibration),
-        artifact.CONTRIBUTIONS_GRAPH: export.contributions_graph(lookup, calibration),
-        artifact.FEATURES_GRAPH: export.features_graph(),
-    }
-    if len(lookup.groups) == len(ensemble.trees):  # deeper trees are many groups, which cost more than they save
-        graphs[artifact.BULK] = export.bulk_graph(lookup, ensemble, calibration)
-    return {name: graph.SerializeToString(deterministic=True) for name, graph in graphs.items()}
-
-
-def _check(
-    graphs: Mapping[str, bytes], booster: xgboost.Booster, calibration: Calibration, seed: int
-) -> dict[str, float]:
-    """The gate: raises where a graph differs from XGBoost; what was compared, for the manifest."""
-    onnx = graphs[artifact.GRAPH]
-    worst = export.check_parity(onnx, booster, calibration, seed)
-    if artifact.BULK in graphs:
-        export.check_bulk(onnx, graphs[artifact.BULK], export.ensemble_of(booster), seed)
-    explained = export.check_contributions(graphs[artifact.CONTRIBUTIONS_GRAPH], booster, calibration, seed)
-    return {
-        "rows": export.PARITY_ROWS,
-        "largest_difference": worst,
-        "rows_of_contributions": export.CONTRIBUTION_ROWS,
-        "largest_difference_of_contributions": explained,
-    }
-
-
-def _reference(
-    graphs: Mapping[str, bytes],
-    ensemble: Ensemble,
-    calibration: Calibration,
-    data: Labelled,
-    test: npt.NDArray[np.int64],
-) -> Reference:
-    probability = Graph(graphs[artifact.GRAPH]).run(data.matrix)[0][:, 0].astype(np.float64)
-    contributions = Graph(graphs[artifact.CONTRIBUTIONS_GRAPH], [CONTRIBUTIONS]).first(data.matrix, 4096)
-    names = [(field.name, (field.name,)) for field in MODEL_FIELDS] + [(one.name, one.sources) for one in DERIVED]
-    thresholds = ensemble.thresholds()
-    return Reference(
-        bias=round(export.bias(ensemble, calibration), 9),
-        spread=reference.spread(data.matrix),
-        groups=reference.score_groups(probability, contributions),
-        outcomes=reference.outcomes(probability[test], data.bad[test]),
-        splits=tuple(
-            FeatureSplits(feature=name, sources=sources, thresholds=tuple(thresholds.get(column, ())))
-            for column, (name, sources) in enumerate(names)
-        ),
-    )
-
-
-def _golden(graphs: Mapping[str, bytes], thresholds: policy.Policy, matrix: Matrix, seed: int) -> list[artifact.Golden]:
-    """Applications put together from single values of many applicants, so that nobody's application is shipped."""
-    random = np.random.default_rng(seed)
-    mixed = np.stack([random.permutation(column)[:GOLDEN_ROWS] for column in matrix.T], axis=1)
-    probabilities = policy.answered(Graph(graphs[artifact.GRAPH]).run(mixed)[0][:, 0])
-    contributions = Graph(graphs[artifact.CONTRIBUTIONS_GRAPH], [CONTRIBUTIONS]).run(mixed)[0]
-    return [
-        artifact.Golden(
-            application=_application(codes),
-            probability=probability,
-            tier=thresholds.tier(probability),
-            contributions=tuple(round(float(contribution), 9) for contribution in row),
-        )
-        for codes, probability, row in zip(mixed.tolist(), probabilities, contributions, strict=True)
-    ]
-
-
-def _application(codes: list[float]) -> dict[str, Any]:
-    """A row of the matrix as a caller would send it; what is missing is left out."""
-    return {
-        field.name: list(field.kind.values)[int(code)] if isinstance(field.kind, Category) else code
-        for field, code in zip(MODEL_FIELDS, codes, strict=True)
-        if code == code
-    }
-
-
-def _show(console: Console, files: Mapping[str, bytes]) -> None:
-    manifest = json.loads(files[artifact.MANIFEST])
-    test, chosen = manifest["metrics"]["test"], json.loads(files[artifact.POLICY])
-    table = Table(title=f"Test split: {test['rows']} applications the model never saw")
-    for name in ("tier", "probability", "applications", "share", "bad rate"):
-        table.add_column(name, justify="left" if name == "tier" else "right")
-    bounds = {
-        "low": f"< {chosen['low_below']:.3f}",
-        "medium": f"< {chosen['high_from']:.3f}",
-        "high": f">= {chosen['high_from']:.3f}",
-    }
-    for tier, held in test["tiers"].items():
-        rate = "-" if held["bad_rate"] is None else f"{held['bad_rate']:.1%}"
-        table.add_row(tier, bounds[tier], str(held["good"] + held["bad"]), f"{held['share']:.1%}", rate)
-    console.print(table)
-    names = ("auc", "ks", "brier", "log_loss", "calibration_error")
-    console.print("  ".join(f"{name} {test[name]:.4f}" for name in names))
-    if cv := manifest["metrics"].get("cross_validation"):
-        console.print(f"5-fold auc {cv['auc']:.4f} (by seed: {', '.join(f'{auc:.4f}' for auc in cv['auc_by_seed'])})")
 
 
 def main() -> None:
@@ -302,14 +215,17 @@ def main() -> None:
         "--high-bad-rate", type=float, help="target for tier high (default: 2.25 times the overall rate)"
     )
     parser.add_argument("--cv-seeds", type=int, default=DEFAULTS.cv_seeds, help="rounds of 5-fold AUC; 0 leaves it out")
+    parser.add_argument("--report-seeds", type=int, default=DEFAULTS.report_seeds, help="refits to tell chance by")
     parser.add_argument("--out", type=Path, help="write to this folder or .tar.gz instead of the BentoML model store")
     arguments = parser.parse_args()
-    options = Options(arguments.seed, arguments.low_bad_rate, arguments.high_bad_rate, arguments.cv_seeds)
+    options = Options(
+        arguments.seed, arguments.low_bad_rate, arguments.high_bad_rate, arguments.cv_seeds, arguments.report_seeds
+    )
     console = Console(stderr=False)
     started = time.perf_counter()
     try:
         with Progress(console=console, transient=True) as progress:
-            bar = progress.add_task("reading", total=7 + options.cv_seeds)
+            bar = progress.add_task("reading", total=8 + options.cv_seeds)
 
             def step(name: str) -> None:
                 progress.update(bar, advance=1, description=name)
@@ -321,10 +237,10 @@ def main() -> None:
                 progress.console.print(f"warning: {warning}")
             files = train(data, options, step)
         artifact.verify(files, "the new model")
-        saved = artifact.save(files, arguments.out)
+        saved = storage.save(files, arguments.out)
     except RisklineError as error:
         sys.exit(f"riskline: {error.message}")
-    _show(console, files)
+    show(console, files)
     console.print(f"Saved {saved} after {time.perf_counter() - started:.1f} s")
 
 

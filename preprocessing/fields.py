@@ -24,6 +24,8 @@ class Number:
     `change`: how an applicant can change it: +1 up, -1 down, 0 either way; None: not at all.
     `adverse` and `favourable` say in a sentence why the value raised or lowered the risk, without naming it.
     `protected`: collected for the fairness report, never given to the model.
+    `groups`: edges of the groups that the fairness report compares; the model gets the field all the same, unless it is
+    protected. They are no part of the fingerprint, since no model depends on them.
     """
 
     label: str
@@ -37,6 +39,7 @@ class Number:
     adverse: str = ""
     favourable: str = ""
     protected: bool = False
+    groups: tuple[float, ...] = ()
 
     @property
     def rule(self) -> str:

@@ -60,7 +60,8 @@ class Application(ApplicationModel):
     ]
     age: Annotated[
         float,
-        Number(label="Age", unit="years", low=18, high=110, whole=True, example=30),
+        # from 62 an applicant is elderly in the sense of Regulation B (12 CFR 1002.2(o))
+        Number(label="Age", unit="years", low=18, high=110, whole=True, groups=(25, 40, 62), example=30),
     ]
     marital: Annotated[
         str | None,

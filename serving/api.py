@@ -87,6 +87,7 @@ class Api:
     """The scoring routes of one worker."""
 
     def __init__(self, artifact: Artifact, settings: Settings) -> None:
+        self.artifact = artifact
         self._settings = settings
         self._single = Scorer(artifact, against=settings.reasons_against)
         self._turn = Turn(self._single)

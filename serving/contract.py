@@ -14,11 +14,12 @@ from _bentoml_impl.serde import Serde
 from _bentoml_sdk.io_models import IODescriptor, IOMixin, IORootModel
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
-from starlette.responses import HTMLResponse, Response, StreamingResponse
+from starlette.responses import HTMLResponse, JSONResponse, Response, StreamingResponse
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp
 
+from model.artifact import REPORT, Artifact
 from preprocessing.schema import Application
 from serving import openapi
 from serving.api import Answer, Batch, Request, Results, error_answer
@@ -28,6 +29,9 @@ from serving.explanation import Explanation
 from serving.fastlane import FastLane, Front
 from serving.scorer import Score
 from serving.settings import settings
+
+# The report is one file: whatever else a browser were told to load or run by it would be somebody else's
+REPORT_POLICY = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
 
 
 class _Untouched(IOMixin):
@@ -88,7 +92,7 @@ class RisklineService(bentoml.Service[Any]):
     def to_asgi(self, is_main: bool = True) -> ASGIApp:
         app = cast(Starlette, super().to_asgi(is_main))
         app.add_exception_handler(HTTPException, _http_error)
-        app.router.routes.insert(0, Route("/", _page))
+        app.router.routes[:0] = [Route("/", _page), Route("/model", _model), Route("/model/report", _report)]
         front = Front(app, set(_paths(app)))
         if not settings().fast_lane:
             return front
@@ -120,6 +124,26 @@ def _paths(app: Starlette) -> Iterator[str]:
 
 async def _page(_: starlette.requests.Request) -> Response:
     return HTMLResponse(openapi.PAGE)
+
+
+async def _model(_: starlette.requests.Request) -> Response:
+    artifact = _artifact()
+    versions = {
+        "version": artifact.version,
+        "model_version": artifact.model_version,
+        "policy_version": artifact.policy_version,
+    }
+    return JSONResponse({**versions, "manifest": artifact.manifest.model_dump(mode="json")})
+
+
+async def _report(_: starlette.requests.Request) -> Response:
+    headers = {"content-security-policy": REPORT_POLICY, "x-content-type-options": "nosniff"}
+    return HTMLResponse(_artifact().files[REPORT], headers=headers)
+
+
+def _artifact() -> Artifact:
+    artifact: Artifact = bentoml.get_current_service().api.artifact
+    return artifact
 
 
 async def _http_error(request: starlette.requests.Request, error: Exception) -> Response:

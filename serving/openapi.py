@@ -112,6 +112,8 @@ def document() -> dict[str, Any]:
                 None,
                 (400, 413, 415, 422, 500, 504),
             ),
+            "/model": _shown("The running model: its versions and its manifest", JSON, "object"),
+            "/model/report": _shown("The report that the running model's training wrote", "text/html"),
             "/livez": _probe("200 while the process answers at all"),
             "/readyz": _probe("200 once the model has scored its golden rows right"),
             "/metrics": _probe("Prometheus metrics, summed over all workers"),
@@ -145,7 +147,11 @@ def _scoring(
 
 
 def _probe(summary: str) -> dict[str, Any]:
-    response = {"description": summary, "content": {"text/plain": {"schema": {"type": "string"}}}}
+    return _shown(summary, "text/plain")
+
+
+def _shown(summary: str, media_type: str, schema_type: str = "string") -> dict[str, Any]:
+    response = {"description": summary, "content": {media_type: {"schema": {"type": schema_type}}}}
     return {"get": {"summary": summary, "responses": {"200": response}}}
 
 

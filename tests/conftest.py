@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
-from model.artifact import Artifact, verify, write_folder
+from model.artifact import Artifact, verify
 from model.data import Labelled, read_labelled
+from model.storage import write_folder
 from model.train import BUNDLED, Options, train
 from preprocessing.schema import BAD, LABEL
 
@@ -23,7 +24,7 @@ def labelled() -> Labelled:
 
 @pytest.fixture(scope="session")
 def files(labelled: Labelled) -> Mapping[str, bytes]:
-    return train(labelled, Options(cv_seeds=0), step=lambda _: None)
+    return train(labelled, Options(cv_seeds=0, report_seeds=1), step=lambda _: None)
 
 
 @pytest.fixture(scope="session")

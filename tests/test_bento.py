@@ -12,8 +12,9 @@ import pytest
 import yaml
 
 from loadtest.server import HOST, running_server
-from model.artifact import Artifact, verify, write_archive
+from model.artifact import Artifact, verify
 from model.data import Labelled
+from model.storage import write_archive
 from model.train import Options, train
 from tests.generated import EXAMPLE
 
@@ -36,7 +37,7 @@ def home(tmp_path_factory: pytest.TempPathFactory, model_folder: Path) -> Path:
     home = tmp_path_factory.mktemp("bentoml")
     environment = {"BENTOML_HOME": str(home), "BENTOML_DO_NOT_TRACK": "true"}
     save = (
-        "from pathlib import Path; from model.artifact import read_folder, save_to_store\n"
+        "from pathlib import Path; from model.storage import read_folder, save_to_store\n"
         f"save_to_store(read_folder(Path({str(model_folder)!r})))"
     )
     run([sys.executable, "-c", save], environment)
@@ -66,7 +67,7 @@ def test_only_what_serving_needs_gets_in(bento: Path) -> None:
     assert packed == {
         "README.md", "bentofile.yaml", "service.py",
         "model/__init__.py", "model/artifact.py", "model/changes.py", "model/errors.py", "model/graph.py",
-        "model/places.py", "model/policy.py", "model/reference.py", "model/score.py",
+        "model/places.py", "model/policy.py", "model/reference.py", "model/score.py", "model/storage.py",
         *(
             str(path.relative_to(ROOT))
             for path in (ROOT / "preprocessing").glob("*.py")
@@ -115,7 +116,7 @@ def test_it_scores_files_with_the_serving_requirements_alone(
 
 
 def test_a_configured_archive_goes_before_the_packed_model(home: Path, tmp_path: Path, labelled: Labelled) -> None:
-    other = train(labelled, Options(seed=8, cv_seeds=0), step=lambda _: None)
+    other = train(labelled, Options(seed=8, cv_seeds=0, report_seeds=0), step=lambda _: None)
     write_archive(other, tmp_path / "model.tar.gz")
     command = [sys.executable, "-m", "bentoml", "serve", "riskline:latest", "--host", HOST, "--port"]
     environment = {"BENTOML_HOME": str(home), "RISKLINE_MODEL": str(tmp_path / "model.tar.gz"), "RISKLINE_WORKERS": "1"}

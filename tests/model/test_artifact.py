@@ -10,18 +10,9 @@ from typing import Any
 
 import pytest
 
-from model.artifact import (
-    GOLDEN,
-    GRAPH,
-    MANIFEST,
-    POLICY,
-    _sha256,
-    open_artifact,
-    verify,
-    write_archive,
-    write_folder,
-)
+from model.artifact import GOLDEN, GRAPH, POLICY, REPORT, open_artifact, verify
 from model.errors import ArtifactError
+from model.storage import MANIFEST, sha256, write_archive, write_folder
 
 Files = Mapping[str, bytes]
 
@@ -39,7 +30,7 @@ def with_manifest(original: Files, **changes: Any) -> Files:
 
 def rehashed(files: Files, name: str, content: bytes) -> Files:
     """A file replaced by somebody who also knows how to mend the manifest."""
-    hashes = {**json.loads(files[MANIFEST])["files"], name: _sha256(content)}
+    hashes = {**json.loads(files[MANIFEST])["files"], name: sha256(content)}
     return with_manifest({**files, name: content}, files=hashes)
 
 
@@ -56,7 +47,7 @@ def test_the_store_keeps_it_under_its_version_and_the_last_saved_is_the_latest(
 ) -> None:
     # the store's place is read when bentoml is imported, so each step is a process of its own
     script = (
-        "from pathlib import Path; from model.artifact import *\n"
+        "from pathlib import Path; from model.artifact import open_artifact; from model.storage import *\n"
         f"tag = save_to_store(read_folder(Path({str(model_folder)!r})))\n"
         f"again = save_to_store(read_folder(Path({str(model_folder)!r})))\n"
         "print(tag, again, open_artifact(tag).version, open_artifact('riskline:latest').version)"
@@ -80,13 +71,13 @@ def test_a_folder_is_replaced_whole_and_nothing_is_left_beside_it(files: Files, 
     assert sorted(path.name for path in (tmp_path / "model").iterdir()) == sorted(files)
 
 
-@pytest.mark.parametrize("name", [GRAPH, POLICY, GOLDEN])
+@pytest.mark.parametrize("name", [GRAPH, POLICY, GOLDEN, REPORT])
 @pytest.mark.parametrize("damage", [lambda b: b[:-1], lambda _: b"", lambda b: b + b" ", lambda b: bytes(len(b))])
 def test_a_file_that_differs_from_its_hash_is_refused(files: Files, name: str, damage: Any) -> None:
     assert f"{name} is not what the manifest says" in refusal({**files, name: damage(files[name])})
 
 
-@pytest.mark.parametrize("name", [GRAPH, POLICY, GOLDEN])
+@pytest.mark.parametrize("name", [GRAPH, POLICY, GOLDEN, REPORT])
 def test_a_file_that_is_missing_is_named(files: Files, name: str) -> None:
     assert f"{name} is missing" in refusal({key: value for key, value in files.items() if key != name})
 

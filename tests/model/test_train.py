@@ -7,8 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from model.artifact import MANIFEST, Artifact
+from model.artifact import Artifact
 from model.data import Labelled
+from model.storage import MANIFEST
 from model.train import Options, train
 from preprocessing.encode import COLUMN, MODEL_FIELDS, encode
 from preprocessing.fields import Category
@@ -16,11 +17,11 @@ from preprocessing.schema import Application
 
 
 def test_the_same_input_gives_the_same_bytes(labelled: Labelled, files: Mapping[str, bytes]) -> None:
-    assert train(labelled, Options(cv_seeds=0), step=lambda _: None) == files
+    assert train(labelled, Options(cv_seeds=0, report_seeds=1), step=lambda _: None) == files
 
 
 def test_another_seed_gives_another_model(labelled: Labelled, files: Mapping[str, bytes]) -> None:
-    assert train(labelled, Options(seed=8, cv_seeds=0), step=lambda _: None) != files
+    assert train(labelled, Options(seed=8, cv_seeds=0, report_seeds=0), step=lambda _: None) != files
 
 
 def test_the_tiers_of_the_test_split_are_worth_telling_apart(artifact: Artifact) -> None:
@@ -79,7 +80,8 @@ def test_the_command_writes_a_folder_and_shows_what_it_made(tmp_path: Path) -> N
     done = run("--cv-seeds", "1", "--out", str(tmp_path / "model"))
     assert done.returncode == 0, done.stderr
     assert sorted(path.name for path in (tmp_path / "model").iterdir()) == [
-        "golden.json", "manifest.json", "model.onnx", "policy.json",
+        "bulk.onnx", "contributions.onnx", "features.onnx", "golden.json", "manifest.json", "model.onnx", "policy.json",
+        "reference.json", "report.html",
     ]  # fmt: skip
     for shown in ("rows 1023, 2930: repeats", "parity checked on 120,000 rows", "medium", "5-fold auc 0.8"):
         assert shown in done.stdout

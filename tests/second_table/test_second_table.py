@@ -7,6 +7,7 @@ The project is copied, the three files of this folder are laid over the copy, an
 import ast
 import csv
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -155,6 +156,20 @@ def test_the_contract_describes_the_other_table(client: httpx.Client, leases: li
     credit_words = {word for field in CREDIT_FIELDS if isinstance(field.kind, Category) for word in field.kind.values}
     assert CREDIT.isdisjoint(fields)
     assert credit_words.isdisjoint(words)
+
+
+@pytest.mark.slow
+def test_the_report_is_about_the_other_table(client: httpx.Client) -> None:
+    report = client.get("/model/report")
+    assert report.status_code == 200
+    # a protected number without edges is compared by its quartiles, words by their labels
+    assert "Managing director&#x27;s year of birth (protected, never given to the model)" in report.text
+    assert re.search(r"<td>19\d\d to below 19\d\d</td>", report.text)
+    assert "<td>mostly women</td>" in report.text
+    assert "<title>Effect of Equity ratio</title>" in report.text
+    # the deposit lowers a feature of which nothing is demanded, and the report does not hide it
+    assert "List value less deposit falls with it (no demand)" in report.text
+    assert "NOT follow" in report.text
 
 
 @pytest.mark.slow

@@ -19,7 +19,7 @@ from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.parser import text_string_to_metric_families
 
 from loadtest.server import Server, ServerNotReadyError, running_server
-from model.artifact import GRAPH, Artifact
+from model.artifact import GRAPH, REPORT, Artifact
 from preprocessing.encode import encode
 from preprocessing.schema import Application
 from tests.generated import CATEGORY, EXAMPLE, NUMBER
@@ -108,13 +108,45 @@ def test_a_refused_value_is_in_neither_answer_nor_log(http: httpx.Client, server
     assert secret not in server.log.read_text()
 
 
-@pytest.mark.parametrize(("method", "path", "status"), [("GET", "/predict", 405), ("POST", "/nothing/here", 404)])
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [
+        ("GET", "/predict", 405),
+        ("POST", "/nothing/here", 404),
+        ("POST", "/model", 405),
+        ("DELETE", "/model/report", 405),
+        ("GET", "/model/weights", 404),
+    ],
+)
 def test_unknown_paths_and_methods_are_answered_in_our_form(
     http: httpx.Client, method: str, path: str, status: int
 ) -> None:
     answer = http.request(method, path)
     assert answer.status_code == status
     assert set(answer.json()) == {"error", "message", "detail"}
+
+
+def test_the_running_model_is_shown_with_its_manifest(http: httpx.Client, artifact: Artifact) -> None:
+    shown = http.get("/model")
+    assert shown.status_code == 200
+    assert shown.headers["content-type"] == "application/json"
+    assert shown.json() == {
+        "version": artifact.version,
+        "model_version": artifact.model_version,
+        "policy_version": artifact.policy_version,
+        "manifest": artifact.manifest.model_dump(mode="json"),
+    }
+
+
+def test_the_report_is_the_artefacts_and_may_load_nothing(http: httpx.Client, artifact: Artifact) -> None:
+    shown = http.get("/model/report")
+    assert shown.status_code == 200
+    assert shown.content == artifact.files[REPORT]
+    assert shown.headers["content-type"] == "text/html; charset=utf-8"
+    assert shown.headers["content-security-policy"].split("; ") == [
+        "default-src 'none'", "style-src 'unsafe-inline'", "base-uri 'none'", "form-action 'none'",
+    ]  # fmt: skip
+    assert {"/model", "/model/report"} <= set(http.get("/docs.json").json()["paths"])
 
 
 def test_probes_answer(http: httpx.Client) -> None:
