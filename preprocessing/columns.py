@@ -27,7 +27,7 @@ from preprocessing.errors import (
     Problem,
 )
 from preprocessing.fields import Category, Field, Number
-from preprocessing.rules import Codes, Invalid, breaks_rule, gather
+from preprocessing.rules import WRONG, Codes, judge
 
 _NUMBERS = {field.name for field in FIELDS if isinstance(field.kind, Number)}
 _NUMBER = r"^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$"
@@ -71,7 +71,10 @@ def encode_table(table: pa.RecordBatch | pa.Table, text: pa.RecordBatch | pa.Tab
             column = _of_known_type(table.column(field.name), field)
             if column is not table.column(field.name):
                 table = table.set_column(table.schema.get_field_index(field.name), field.name, column)
-    matrix, rows = gather(table.num_rows, ((field, *_codes(table, field)) for field in FIELDS))
+    codes = np.empty((len(FIELDS), table.num_rows))
+    for row, field in zip(codes, FIELDS, strict=True):
+        row[:] = _codes(table.column(field.name), field) if field.name in table.schema.names else np.nan
+    matrix, rows = judge(codes)
     if not rows.size:
         return Batch(matrix, {})
     records = _records(table, rows) if text is None else _records_of_text(text, rows)
@@ -101,45 +104,44 @@ def _of_known_type(column: Any, field: Field) -> Any:
     return pc.if_else(said, "?" if field.name in _NUMBERS else 0, None)
 
 
-def _codes(table: Any, field: Field) -> tuple[Codes, Invalid]:
-    """(rows,) codes with NaN for missing, and where the value breaks a rule."""
-    if field.name not in table.schema.names:
-        return np.full(table.num_rows, np.nan), np.zeros(table.num_rows, dtype=np.bool_)
-    column = table.column(field.name)
+def _codes(column: Any, field: Field) -> Codes:
+    """(rows,) codes, NaN for missing."""
     if isinstance(field.kind, Category):
         return _word_codes(column, _WORDS[field.name])
-    return _numbers(column, field.kind)
+    return _numbers(column)
 
 
-def _word_codes(column: Any, words: Any) -> tuple[Codes, Invalid]:
+def _word_codes(column: Any, words: Any) -> Codes:
     if pa.types.is_dictionary(column.type):
         column = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
         if len(column.dictionary) <= len(column):
             return _dictionary_codes(column, words)
         column = column.cast(column.type.value_type)  # a slice of a table with many words: most of them are not in it
-    present = column.is_valid().to_numpy(zero_copy_only=False)
-    if pa.types.is_null(column.type):
-        return np.full(len(column), np.nan), present
     if not any(is_text(column.type) for is_text in _TEXT):
-        return np.full(len(column), np.nan), present
+        return _wrong_where_present(column)
     index = pc.index_in(column, value_set=words.cast(column.type))
-    codes = pc.fill_null(index.cast(pa.float64()), np.nan).to_numpy(zero_copy_only=False)
-    return codes, present & np.isnan(codes)
+    codes: Codes = pc.fill_null(index.cast(pa.float64()), np.nan).to_numpy(zero_copy_only=False)
+    unknown = np.isnan(codes)
+    return np.where(unknown, _wrong_where_present(column), codes) if unknown.any() else codes
 
 
-def _dictionary_codes(column: Any, words: Any) -> tuple[Codes, Invalid]:
+def _dictionary_codes(column: Any, words: Any) -> Codes:
     """Each word is looked up once, not once a row."""
-    codes, wrong = _word_codes(column.dictionary, words)
+    codes = _word_codes(column.dictionary, words)
     index = pc.fill_null(column.indices.cast(pa.int64()), len(codes)).to_numpy(zero_copy_only=False)
-    return np.append(codes, np.nan)[index], np.append(wrong, False)[index]
+    found: Codes = np.append(codes, np.nan)[index]
+    return found
 
 
-def _numbers(column: Any, number: Number) -> tuple[Codes, Invalid]:
+def _numbers(column: Any) -> Codes:
     if not any(is_number(column.type) for is_number in _OF_NUMBERS):
-        # not a number at all: right only where it is missing
-        return np.full(len(column), np.nan), column.is_valid().to_numpy(zero_copy_only=False)
-    values = pc.fill_null(pc.cast(column, pa.float64(), safe=False), np.nan).to_numpy(zero_copy_only=False)
-    return values, breaks_rule(values, number)
+        return _wrong_where_present(column)
+    values: Codes = pc.fill_null(pc.cast(column, pa.float64(), safe=False), np.nan).to_numpy(zero_copy_only=False)
+    return values
+
+
+def _wrong_where_present(column: Any) -> Codes:
+    return np.where(column.is_valid().to_numpy(zero_copy_only=False), WRONG, np.nan)
 
 
 def _refusal(record: Mapping[str, object]) -> InvalidApplication:

@@ -7,7 +7,7 @@ body is read never shows in its answer.
 """
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -16,28 +16,28 @@ from pydantic_core import from_json
 from preprocessing.decode import decode_batch, decode_lines, reason_for_refusal
 from preprocessing.encode import FIELDS, Batch, encode
 from preprocessing.errors import BatchTooLarge
-from preprocessing.fields import Category, Field
-from preprocessing.rules import Codes, Invalid, breaks_rule, gather
+from preprocessing.fields import Category
+from preprocessing.rules import WRONG, judge
 
 
 class _Words(dict[Any, float]):
-    """A category's codes; a word that is none of them is infinite."""
+    """A category's codes."""
 
     def __missing__(self, word: object) -> float:
-        return np.inf
+        return WRONG
 
 
-# What a field holds that was not sent. As JSON has neither, it cannot be mistaken for something sent.
-_NO_NUMBER, _NO_WORD, _NO_WORDS_CODE = float("nan"), msgspec.UNSET, -1.0
+# JSON has no infinity, so it cannot be mistaken for a number that was sent
+_NOT_SENT = -np.inf
 _WORDS: dict[str, _Words] = {
-    field.name: _Words([*field.kind.codes.items(), (_NO_WORD, _NO_WORDS_CODE)])
+    field.name: _Words([*field.kind.codes.items(), (msgspec.UNSET, _NOT_SENT)])
     for field in FIELDS
     if isinstance(field.kind, Category)
 }
 _Record = msgspec.defstruct(
     "_Record",
     [
-        (field.name, str | None, _NO_WORD) if field.name in _WORDS else (field.name, float | None, _NO_NUMBER)
+        (field.name, str | None, msgspec.UNSET) if field.name in _WORDS else (field.name, float | None, _NOT_SENT)
         for field in FIELDS
     ],
     forbid_unknown_fields=True,
@@ -47,14 +47,6 @@ _BODY: Any = msgspec.json.Decoder(
     msgspec.defstruct("_Body", [("applications", list[_Record])], forbid_unknown_fields=True)  # type: ignore[valid-type]
 )
 _COLON = ord(":")
-
-
-class _Column(NamedTuple):
-    """(rows,) codes with NaN for missing, where they are wrong, and how many were not sent."""
-
-    codes: Codes
-    wrong: Invalid
-    absent: int
 
 
 def read_batch(body: bytes, most_rows: int | None = None) -> Batch:
@@ -84,25 +76,20 @@ def _read(body: bytes, most_rows: int | None) -> Batch | None:
         return None
     if most_rows is not None and len(records) > most_rows:
         raise BatchTooLarge.of(len(records), most_rows, "RISKLINE_MAX_ROWS")
-    sent = zip(*map(msgspec.structs.astuple, records), strict=True)
-    columns = [_column(field, values) for field, values in zip(FIELDS, sent, strict=True)]
+    codes = np.empty((len(FIELDS), len(records)))
+    columns = zip(*map(msgspec.structs.astuple, records), strict=True)
+    for row, field, values in zip(codes, FIELDS, columns, strict=True):
+        words = _WORDS.get(field.name)
+        # null becomes NaN either way
+        row[:] = np.fromiter(map(words.__getitem__, values) if words else values, np.float64, len(values))
+    not_sent = codes == _NOT_SENT
     # As many colons as fields sent: every key came once. More: a key came twice, or a word contains a colon.
-    keys = 1 + len(FIELDS) * len(records) - sum(column.absent for column in columns)
+    keys = 1 + codes.size - np.count_nonzero(not_sent)
     if np.count_nonzero(np.frombuffer(body, np.uint8) == _COLON) != keys:
         return None
-    matrix, rows = gather(len(records), ((field, c.codes, c.wrong) for field, c in zip(FIELDS, columns, strict=True)))
-    if not rows.size:
+    codes[not_sent] = np.nan
+    matrix, refused = judge(codes)
+    if not refused.size:
         return Batch(matrix, {})
     elements = from_json(body)["applications"]
-    return Batch(matrix, {row: reason_for_refusal(elements[row]) for row in rows.tolist()})
-
-
-def _column(field: Field, values: tuple[Any, ...]) -> _Column:
-    if isinstance(field.kind, Category):
-        codes = np.fromiter(map(_WORDS[field.name].__getitem__, values), np.float64, len(values))
-        not_sent = codes == _NO_WORDS_CODE
-        absent = int(np.count_nonzero(not_sent))
-        return _Column(np.where(not_sent, np.nan, codes) if absent else codes, np.isinf(codes), absent)
-    numbers = np.fromiter(values, np.float64, len(values))  # null becomes NaN, too
-    absent = values.count(_NO_NUMBER) if np.isnan(numbers).any() else 0
-    return _Column(numbers, breaks_rule(numbers, field.kind), absent)
+    return Batch(matrix, {row: reason_for_refusal(elements[row]) for row in refused.tolist()})

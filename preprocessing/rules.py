@@ -3,44 +3,41 @@
 They only find the rows that break a rule; what is wrong with such a row is said by the record path (`decode.py`).
 """
 
-from collections.abc import Iterable
-from typing import Any
-
 import numpy as np
 import numpy.typing as npt
 
-from preprocessing.encode import COLUMN, MODEL_FIELDS, Matrix
-from preprocessing.fields import Field, Number
+from preprocessing.encode import FIELDS, MODEL_FIELDS, Matrix
+from preprocessing.fields import Category, Field, Number
 
-Codes = npt.NDArray[np.floating[Any]]
-Invalid = npt.NDArray[np.bool_]
-
-
-def breaks_rule(values: Codes, number: Number) -> Invalid:
-    """(rows,) → where a number breaks its field's rule; NaN is a missing value and breaks none."""
-    with np.errstate(invalid="ignore"):  # infinities are judged, not warned about
-        valid = np.isfinite(values) & (values >= number.low) & (values <= number.high)
-        if number.whole:
-            # pydantic's own tolerance for `multiple_of`, so that both paths judge alike
-            valid &= np.abs(values - np.rint(values)) <= np.abs(values) / 1e9
-    return ~(valid | np.isnan(values))
+Codes = npt.NDArray[np.float64]
+WRONG = np.inf  # stands for what is no value of its field at all; no range contains it
 
 
-def gather(rows: int, columns: Iterable[tuple[Field, Codes, Invalid]]) -> tuple[Matrix, npt.NDArray[np.intp]]:
-    """Each field's codes, NaN for missing, and where they are wrong → the matrix, and the rows to be refused.
+def _range(field: Field) -> tuple[float, float]:
+    largest = float(np.finfo(np.float64).max)
+    kind = field.kind
+    return (
+        (0, len(kind.values) - 1) if isinstance(kind, Category) else (max(kind.low, -largest), min(kind.high, largest))
+    )
 
-    A row to be refused is NaN throughout.
+
+_LOW, _HIGH = np.array([_range(field) for field in FIELDS]).T[..., np.newaxis]
+_OPTIONAL = np.array([[not field.required] for field in FIELDS])
+_WHOLE = [place for place, field in enumerate(FIELDS) if isinstance(field.kind, Number) and field.kind.whole]
+_MODEL = [FIELDS.index(field) for field in MODEL_FIELDS]
+
+
+def judge(codes: Codes) -> tuple[Matrix, npt.NDArray[np.intp]]:
+    """(fields, rows) in schema order → the matrix (rows, model fields), and the rows that break a rule.
+
+    NaN is a missing value, `WRONG` none at all. A row that breaks a rule is NaN in the matrix; `codes` is written to.
     """
-    matrix = np.empty((rows, len(MODEL_FIELDS)), dtype=np.float32)
-    invalid = np.zeros(rows, dtype=np.bool_)
-    for field, codes, wrong in columns:
-        if wrong.any():
-            codes = np.where(wrong, np.nan, codes)  # also what float32 could not hold
-            invalid |= wrong
-        if field.required:
-            invalid |= np.isnan(codes)
-        if field.name in COLUMN:
-            matrix[:, COLUMN[field.name]] = codes
-    refused = np.flatnonzero(invalid)
-    matrix[refused] = np.nan
-    return matrix, refused
+    with np.errstate(invalid="ignore"):  # infinities are judged, not warned about
+        valid = (codes >= _LOW) & (codes <= _HIGH)
+        whole = codes[_WHOLE]
+        # pydantic's own tolerance for `multiple_of`, so that both paths judge alike
+        valid[_WHOLE] &= np.abs(whole - np.rint(whole)) <= np.abs(whole) / 1e9
+    valid |= np.isnan(codes) & _OPTIONAL
+    refused = np.flatnonzero(~valid.all(axis=0))
+    codes[:, refused] = np.nan
+    return np.ascontiguousarray(codes[_MODEL].T, dtype=np.float32), refused

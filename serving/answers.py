@@ -17,8 +17,8 @@ _END = ',"warnings":[]}'
 def json_rows(scores: Scores) -> list[str]:
     """One JSON object for each row: its score, or its own error."""
     middles = _middles(scores.model_version, scores.policy_version)
-    rows = [
-        f'{{"probability":{probability}{middles[tier]}{decision_id}"{_END}'
+    rows = [  # !r, because a float is formatted by repr a good deal faster than without
+        f'{{"probability":{probability!r}{middles[tier]}{decision_id}"{_END}'
         for probability, tier, decision_id in zip(scores.probability, scores.tier, scores.decision_id, strict=True)
     ]
     for row, warnings in scores.warnings.items():

@@ -173,6 +173,6 @@ def test_a_null_in_any_optional_field_takes_the_fast_path(monkeypatch: pytest.Mo
 
 def test_too_many_rows_are_refused_before_any_is_judged(monkeypatch: pytest.MonkeyPatch) -> None:
     without_records(monkeypatch)
-    monkeypatch.setattr(json_columns, "gather", without_records)
+    monkeypatch.setattr(json_columns, "judge", without_records)
     with pytest.raises(BatchTooLarge):
         read_batch(json.dumps({"applications": [EXAMPLE] * (MOST_ROWS + 1)}).encode(), MOST_ROWS)
