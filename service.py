@@ -15,6 +15,7 @@ from pathlib import Path
 
 import bentoml
 from bentoml._internal.configuration.containers import BentoMLContainer
+from bentoml._internal.context import server_context
 from starlette.responses import Response
 
 from model.artifact import Artifact, open_artifact
@@ -31,6 +32,7 @@ from serving.contract import (
     ScoreOutput,
     to_response,
 )
+from serving.listener import Held, spread_connections
 from serving.settings import settings
 
 MOUNTED_MODEL = Path("/opt/ml/model")  # where SageMaker unpacks a model.tar.gz
@@ -82,6 +84,9 @@ class Riskline:
     @bentoml.on_startup
     async def start(self) -> None:
         self._housekeeping = asyncio.create_task(self.api.housekeeping())
+        if worker := server_context.worker_index:
+            # one file for each server, by the process that its workers have in common
+            spread_connections(Held(Path(os.environ["PROMETHEUS_MULTIPROC_DIR"], f"held-{os.getppid()}"), worker))
         sys.setswitchinterval(0.0005)  # a bulk thread hands the interpreter back to single requests ten times sooner
         gc.collect()
         gc.freeze()  # what is there now stays: no collection needs to look at it again

@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 from pydantic_core import to_json
 
 from preprocessing.decode import decode_application
-from preprocessing.encode import COLUMN, FIELDS, MODEL_FIELDS, Batch
+from preprocessing.encode import FIELDS, Batch
 from preprocessing.errors import (
     LONGEST_NAME_REPEATED,
     MOST_PROBLEMS_TOLD,
@@ -27,8 +27,7 @@ from preprocessing.errors import (
     Problem,
 )
 from preprocessing.fields import Category, Field, Number
-
-Invalid = npt.NDArray[np.bool_]
+from preprocessing.rules import WRONG, Codes, judge
 
 _NUMBERS = {field.name for field in FIELDS if isinstance(field.kind, Number)}
 _NUMBER = r"^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$"
@@ -67,27 +66,17 @@ def encode_table(table: pa.RecordBatch | pa.Table, text: pa.RecordBatch | pa.Tab
 
     `text` is the same table as it was sent, where that was text: a refused row is judged by it.
     """
-    matrix = np.empty((table.num_rows, len(MODEL_FIELDS)), dtype=np.float32)
-    invalid = np.zeros(table.num_rows, dtype=np.bool_)
     for field in FIELDS:
         if field.name in table.schema.names:
             column = _of_known_type(table.column(field.name), field)
             if column is not table.column(field.name):
                 table = table.set_column(table.schema.get_field_index(field.name), field.name, column)
-            codes, wrong = _codes(column, field)
-        else:
-            codes, wrong = np.full(table.num_rows, np.nan), np.zeros(table.num_rows, dtype=np.bool_)
-        if wrong.any():
-            codes = np.where(wrong, np.nan, codes)  # also what float32 could not hold
-            invalid |= wrong
-        if field.required:
-            invalid |= np.isnan(codes)
-        if field.name in COLUMN:
-            matrix[:, COLUMN[field.name]] = codes
-    rows = np.flatnonzero(invalid)
+    codes = np.empty((len(FIELDS), table.num_rows))
+    for row, field in zip(codes, FIELDS, strict=True):
+        row[:] = _codes(table.column(field.name), field) if field.name in table.schema.names else np.nan
+    matrix, rows = judge(codes)
     if not rows.size:
         return Batch(matrix, {})
-    matrix[rows] = np.nan
     records = _records(table, rows) if text is None else _records_of_text(text, rows)
     return Batch(matrix, dict(zip(rows.tolist(), map(_refusal, records), strict=True)))
 
@@ -125,48 +114,44 @@ def _of_known_type(column: Any, field: Field) -> Any:
     return pc.if_else(said, "?" if field.name in _NUMBERS else 0, None)
 
 
-def _codes(column: Any, field: Field) -> tuple[npt.NDArray[np.floating[Any]], Invalid]:
-    """(rows,) codes with NaN for missing, and where the value breaks a rule."""
+def _codes(column: Any, field: Field) -> Codes:
+    """(rows,) codes, NaN for missing."""
     if isinstance(field.kind, Category):
         return _word_codes(column, _WORDS[field.name])
-    return _numbers(column, field.kind)
+    return _numbers(column)
 
 
-def _word_codes(column: Any, words: Any) -> tuple[npt.NDArray[np.floating[Any]], Invalid]:
+def _word_codes(column: Any, words: Any) -> Codes:
     if pa.types.is_dictionary(column.type):
         column = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
         if len(column.dictionary) <= len(column):
             return _dictionary_codes(column, words)
         column = column.cast(column.type.value_type)  # a slice of a table with many words: most of them are not in it
-    present = column.is_valid().to_numpy(zero_copy_only=False)
-    if pa.types.is_null(column.type):
-        return np.full(len(column), np.nan), present
     if not any(is_text(column.type) for is_text in _TEXT):
-        return np.full(len(column), np.nan), present
+        return _wrong_where_present(column)
     index = pc.index_in(column, value_set=words.cast(column.type))
-    codes = pc.fill_null(index.cast(pa.float64()), np.nan).to_numpy(zero_copy_only=False)
-    return codes, present & np.isnan(codes)
+    codes: Codes = pc.fill_null(index.cast(pa.float64()), np.nan).to_numpy(zero_copy_only=False)
+    unknown = np.isnan(codes)
+    return np.where(unknown, _wrong_where_present(column), codes) if unknown.any() else codes
 
 
-def _dictionary_codes(column: Any, words: Any) -> tuple[npt.NDArray[np.floating[Any]], Invalid]:
+def _dictionary_codes(column: Any, words: Any) -> Codes:
     """Each word is looked up once, not once a row."""
-    codes, wrong = _word_codes(column.dictionary, words)
+    codes = _word_codes(column.dictionary, words)
     index = pc.fill_null(column.indices.cast(pa.int64()), len(codes)).to_numpy(zero_copy_only=False)
-    return np.append(codes, np.nan)[index], np.append(wrong, False)[index]
+    found: Codes = np.append(codes, np.nan)[index]
+    return found
 
 
-def _numbers(column: Any, number: Number) -> tuple[npt.NDArray[np.floating[Any]], Invalid]:
+def _numbers(column: Any) -> Codes:
     if not any(is_number(column.type) for is_number in _OF_NUMBERS):
-        # not a number at all: right only where it is missing
-        return np.full(len(column), np.nan), column.is_valid().to_numpy(zero_copy_only=False)
-    values = pc.fill_null(pc.cast(column, pa.float64(), safe=False), np.nan).to_numpy(zero_copy_only=False)
-    missing = np.isnan(values)
-    with np.errstate(invalid="ignore"):  # infinities are judged, not warned about
-        valid = np.isfinite(values) & (values >= number.low) & (values <= number.high)
-        if number.whole:
-            # pydantic's own tolerance for `multiple_of`, so that both paths judge alike
-            valid &= np.abs(values - np.rint(values)) <= np.abs(values) / 1e9
-    return values, ~(missing | valid)
+        return _wrong_where_present(column)
+    values: Codes = pc.fill_null(pc.cast(column, pa.float64(), safe=False), np.nan).to_numpy(zero_copy_only=False)
+    return values
+
+
+def _wrong_where_present(column: Any) -> Codes:
+    return np.where(column.is_valid().to_numpy(zero_copy_only=False), WRONG, np.nan)
 
 
 def _refusal(record: Mapping[str, object]) -> InvalidApplication:

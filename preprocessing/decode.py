@@ -79,7 +79,7 @@ def decode_batch(body: bytes, most_rows: int | None = None) -> list[Row]:
         rows = cast(list[Row], valid)
     else:
         elements = from_json(body)["applications"]
-        rows = [row if row is not None else _reason_for_refusal(elements[index]) for index, row in enumerate(valid)]
+        rows = [row if row is not None else reason_for_refusal(elements[index]) for index, row in enumerate(valid)]
     keys = 1 + sum([len(row.model_fields_set) for row in rows if isinstance(row, Application)])
     if body.count(b":") != keys:
         rows = _refuse_duplicate_keys(body, rows)
@@ -108,7 +108,8 @@ def _line(line: bytes) -> Row:
     return row
 
 
-def _reason_for_refusal(element: object) -> InvalidApplication:
+def reason_for_refusal(element: object) -> InvalidApplication:
+    """What is wrong with one element of a batch that breaks the schema."""
     try:
         Application.model_validate_json(to_json(element, inf_nan_mode="constants"))
     except ValidationError as error:

@@ -47,7 +47,7 @@ Headers = list[tuple[bytes, bytes]]
 
 
 class Batch(BaseModel):
-    """Many applications in one request; declared here for the contract, decoded by `decode_batch`."""
+    """Many applications in one request; declared here for the contract, decoded by `read_batch`."""
 
     applications: Annotated[list[Application], Field(description="At most RISKLINE_MAX_ROWS of them.")]
 

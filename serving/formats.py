@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from typing import BinaryIO, NamedTuple
 
-from preprocessing.decode import decode_batch, decode_lines
-from preprocessing.encode import Batch, encode
+from preprocessing.encode import Batch
+from preprocessing.json_columns import read_batch, read_lines
 from serving.answers import json_rows
 from serving.errors import NotAcceptable, UnsupportedMediaType
 from serving.scorer import Scores
@@ -25,7 +25,7 @@ _LONGEST_LINE = 65_536
 
 
 def _read_json(source: BinaryIO, most_rows: int) -> Iterator[Batch]:
-    yield encode(decode_batch(source.read(), most_rows))
+    yield read_batch(source.read(), most_rows)
 
 
 def _write_json(answers: Iterable[Scores], target: BinaryIO, explained: bool) -> None:  # noqa: ARG001
@@ -36,7 +36,7 @@ def _write_json(answers: Iterable[Scores], target: BinaryIO, explained: bool) ->
 def _read_json_lines(source: BinaryIO, most_rows: int) -> Iterator[Batch]:  # noqa: ARG001
     lines = (line for raw in _lines(source) if (line := raw.strip()))
     while block := list(islice(lines, _LINES_AT_ONCE)):
-        yield encode(decode_lines(block))
+        yield read_lines(block)
 
 
 def _lines(source: BinaryIO) -> Iterator[bytes]:

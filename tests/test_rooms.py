@@ -31,6 +31,7 @@ ONLY = {
         "model/data.py", "model/places.py", "model/score.py",
         "preprocessing/columns.py", "preprocessing/tables.py", "serving/tables.py",
     },
+    "msgspec": {"preprocessing/json_columns.py"},
     "onnxruntime": {"model/graph.py"},
     "prometheus_client": {"serving/metrics.py"},
     "pandas": set(),

@@ -8,7 +8,7 @@ import pytest
 from prometheus_client import REGISTRY
 
 from model.artifact import Artifact
-from preprocessing import decode
+from preprocessing import decode, json_columns
 from preprocessing.decode import RULES
 from preprocessing.encode import Matrix
 from preprocessing.errors import RisklineError
@@ -296,7 +296,8 @@ def test_a_batch_above_the_limit_is_refused_before_its_rows_are_looked_at_one_by
     def looked_at(*_: object) -> None:
         raise AssertionError("a row was looked at again")
 
-    monkeypatch.setattr(decode, "_reason_for_refusal", looked_at)
+    monkeypatch.setattr(decode, "reason_for_refusal", looked_at)
+    monkeypatch.setattr(json_columns, "reason_for_refusal", looked_at)
     assert ask(api, "/predict_batch", b'{"applications": [{},{},{},{}]}').status == 413
 
 
