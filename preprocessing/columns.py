@@ -88,7 +88,7 @@ def field_codes(table: pa.RecordBatch | pa.Table, field: Field) -> npt.NDArray[n
     column = table.column(field.name)
     if field.name in _NUMBERS and pa.types.is_string(column.type):
         column = _parsed(column)
-    return _codes(_of_known_type(column, field), field)[0]
+    return np.asarray(_codes(_of_known_type(column, field), field)[0])
 
 
 def _of_known_type(column: Any, field: Field) -> Any:
