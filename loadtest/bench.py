@@ -26,7 +26,6 @@ from loadtest.bench_environments import FOLDERS, Models, PreparationError
 from loadtest.bench_plan import (
     FULL,
     NAMES,
-    OFFLINE,
     OFFLINE_PROGRAMS,
     ONE,
     QUICK,
@@ -37,7 +36,7 @@ from loadtest.bench_plan import (
     Effort,
 )
 from loadtest.bench_results import Row, offline_row, online_row, ratios
-from loadtest.bench_rounds import Measured, Setup
+from loadtest.bench_rounds import Key, Measured, Setup
 from loadtest.bench_tables import Codes
 from loadtest.bench_wrk import RunError
 from loadtest.server import ROOT, Server
@@ -56,7 +55,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     chosen = parser.parse_args(arguments)
     effort, wanted = QUICK if chosen.quick else FULL, selected(chosen.only, chosen.quick)
-    programs = [name for name in OFFLINE_PROGRAMS if not chosen.only or name in chosen.only]
+    programs = [key for key in OFFLINE_PROGRAMS if not chosen.only or key[0] in chosen.only]
     console = Console()
     try:
         rows = compare(wanted, programs, effort, console)
@@ -81,7 +80,7 @@ def selected(only: Sequence[str], quick: bool) -> dict[Contender, tuple[str, ...
 
 
 def compare(
-    wanted: Mapping[Contender, Sequence[str]], programs: Sequence[str], effort: Effort, console: Console
+    wanted: Mapping[Contender, Sequence[str]], programs: Sequence[Key], effort: Effort, console: Console
 ) -> list[Row]:
     """Measures everything and gives a row for each figure wanted; PreparationError where nothing could be measured."""
     steps = (
@@ -129,7 +128,7 @@ def interpreter(contender: Contender, models: Models) -> Path:
     if not contender.folder:
         return Path(sys.executable)
     python = bench_environments.python_of(FOLDERS / contender.folder)
-    if contender.dialect == "tensor":
+    if "{booster}" in contender.environment.values():
         bench_environments.train_booster(models, python)
     if "PIPELINE" in contender.environment:
         bench_environments.train_pipeline(models, python, traffic.APPLICATIONS)
@@ -153,28 +152,28 @@ def bulk(servers: Mapping[str, Server], setup: Setup, values: Codes, measured: M
         measured.samples[key] = [sample]
 
 
-def offline(programs: Sequence[str], models: Models, values: Codes, effort: Effort, step: Step) -> list[Row]:
+def offline(programs: Sequence[Key], models: Models, values: Codes, effort: Effort, step: Step) -> list[Row]:
     """Each program in turn, round by round; who fails is not tried again."""
     if not programs:
         return []
     step(f"writing {effort.offline_rows:,} applications")
     files = bench_offline.write_files(values, effort.offline_rows, bench_environments.BUILD / "offline")
-    samples: dict[str, list[bench_offline.OfflineSample]] = {name: [] for name in programs}
-    reasons: dict[str, str] = {}
+    samples: dict[Key, list[bench_offline.OfflineSample]] = {key: [] for key in programs}
+    reasons: dict[Key, str] = {}
     try:
         for number in range(effort.offline_rounds):
-            for name in programs:
-                step(f"round {number + 1} of {effort.offline_rounds}: {OFFLINE}, {name}")
-                if name not in reasons:
+            for key in programs:
+                contender, workload = key
+                step(f"round {number + 1} of {effort.offline_rounds}: {workload}, {contender}")
+                if key not in reasons:
                     try:
-                        samples[name].append(bench_offline.program(name, files, models)())
+                        samples[key].append(bench_offline.program(contender, workload, files, models)())
                     except PreparationError as error:
-                        reasons[name] = str(error)
+                        reasons[key] = str(error)
     finally:
         bench_offline.remove_files(files)
     return [
-        Row(name, OFFLINE, not_measured=reasons[name]) if name in reasons else offline_row(name, samples[name])
-        for name in programs
+        Row(*key, not_measured=reasons[key]) if key in reasons else offline_row(*key, samples[key]) for key in programs
     ]
 
 

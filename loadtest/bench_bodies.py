@@ -55,7 +55,7 @@ def all_requests(applications: Sequence[Values], model: Path, folder: Path) -> M
         starts = range(0, len(applications) - workload.rows + 1, workload.rows)
         parts = [slice(start, start + workload.rows) for start in starts]
         bodies = [_body(workload, applications[part], values[part]) for part in parts]
-        path = "/predict" if workload.rows == 1 else "/predict_batch"
+        path = ("/predict" if workload.rows == 1 else "/predict_batch") + workload.query
         first = expected[: workload.rows]
         requests["application", workload.name] = _laid_out(folder, workload, path, bodies, first)
         if workload.content_type == JSON:

@@ -13,10 +13,14 @@ import numpy as np
 
 from loadtest import bench_tables
 from loadtest.bench_environments import FOLDERS, Models, PreparationError, home, run
+from loadtest.bench_plan import CONTRIBUTIONS, OFFLINE
 from loadtest.bench_tables import Codes
+from model.artifact import CONTRIBUTIONS_BLOCK
 
 WITHIN_S = 600
 THREADS = len(os.sched_getaffinity(0))
+ROWS_AT_ONCE = 16_384  # for ONNX Runtime alone; as fast as any other block from a thousand to a million rows
+CONTRIBUTIONS_ROWS = 100_000  # XGBoost takes seconds for them
 _SCRIPTS = FOLDERS / "offline"
 
 
@@ -61,15 +65,24 @@ def remove_files(files: Files) -> None:
     shutil.rmtree(files.table.parent, ignore_errors=True)
 
 
-def program(name: str, files: Files, models: Models) -> Callable[[], OfflineSample]:
-    """One run of a contender of `OFFLINE_PROGRAMS`; PreparationError where it cannot be run."""
-    if name == "riskline":
+def program(contender: str, workload: str, files: Files, models: Models) -> Callable[[], OfflineSample]:
+    """One run of one of `OFFLINE_PROGRAMS`; PreparationError where it cannot be run."""
+    if (contender, workload) == ("riskline", OFFLINE):
         return lambda: _service(files, models)
-    if name == "onnxruntime-alone":
-        command = [_SCRIPTS / "onnxruntime_alone.py", models.artefact / "model.onnx", files.matrix, THREADS]
-    else:
-        command = [_SCRIPTS / "xgboost_native.py", models.features, models.parameters, files.features, THREADS]
-    return lambda: _engine(files.rows, [sys.executable, *map(str, command)])
+    native = [_SCRIPTS / "xgboost_native.py", models.features, models.parameters, files.features]
+    alone = _SCRIPTS / "onnxruntime_alone.py"
+    command: list[object] = {
+        ("onnxruntime-alone", OFFLINE): [
+            alone, models.artefact / "model.onnx", "probability", files.matrix, THREADS, ROWS_AT_ONCE,
+        ],
+        ("xgboost-native", OFFLINE): [*native, THREADS],
+        ("riskline", CONTRIBUTIONS): [
+            alone, models.artefact / "contributions.onnx", "contributions", files.matrix, 1, CONTRIBUTIONS_BLOCK,
+            CONTRIBUTIONS_ROWS,
+        ],
+        ("xgboost-native", CONTRIBUTIONS): [*native, 1, CONTRIBUTIONS_ROWS],
+    }[contender, workload]  # fmt: skip
+    return lambda: _engine([sys.executable, *map(str, command)])
 
 
 def _service(files: Files, models: Models) -> OfflineSample:
@@ -87,9 +100,9 @@ def _service(files: Files, models: Models) -> OfflineSample:
     return OfflineSample(files.rows / figures["wall_s"], figures["peak_rss_mib"])
 
 
-def _engine(rows: int, command: Sequence[str]) -> OfflineSample:
+def _engine(command: Sequence[str]) -> OfflineSample:
     figures = _measured(command, {})
-    return OfflineSample(rows / figures["seconds"], figures["peak_rss_mib"])
+    return OfflineSample(figures["rows"] / figures["seconds"], figures["peak_rss_mib"])
 
 
 def _measured(command: Sequence[str], environment: dict[str, str]) -> dict[str, float]:

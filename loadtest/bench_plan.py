@@ -7,7 +7,8 @@ from typing import Literal
 BATCH_ROWS = 1000
 MOST_ROWS = 1_000_000
 JSON = "application/json"
-ONE, UNDER_BULK, OFFLINE = "single", "single-under-bulk", "offline-parquet"
+ONE, UNDER_BULK, EXPLAINED = "single", "single-under-bulk", "single-explained"
+OFFLINE, CONTRIBUTIONS = "offline-parquet", "bulk-contributions"
 
 Dialect = Literal["application", "tensor"]  # bodies of raw fields, or of ready features
 
@@ -20,12 +21,15 @@ class Workload:
     rows: int
     connections: int = 8
     content_type: str = JSON
+    query: str = ""
 
 
 WORKLOADS = (
     Workload(ONE, 1),
     Workload("single-1conn", 1, connections=1),
+    Workload(EXPLAINED, 1, query="?explain=true"),
     Workload("batch1000-json", BATCH_ROWS),
+    Workload("batch1000-explained", BATCH_ROWS, query="?explain=true"),
     Workload("batch1000-jsonl", BATCH_ROWS, content_type="application/jsonlines"),
     Workload("batch1000-csv", BATCH_ROWS, content_type="text/csv"),
     Workload("batch1000-arrow", BATCH_ROWS, content_type="application/vnd.apache.arrow.stream"),
@@ -86,6 +90,10 @@ SERVERS = (
         "bentoml-tuned", "bentoml_stock", (*_BENTOML, "tuned:Tuned", *_BENTOML_OPTIONS), _JSON, (),
         {"MODEL": "{model}"},
     ),
+    Contender(
+        "bentoml-contribs", "bentoml_contribs", (*_BENTOML, "service:Contribs", *_BENTOML_OPTIONS), (EXPLAINED,),
+        (EXPLAINED,), {"BOOSTER": "{booster}"}, same_graph=False,
+    ),
     Contender("fastapi-onnx", "fastapi_onnx", _UVICORN, _JSON, (ONE, "batch1000-json"), {"MODEL": "{model}"}),
     Contender(
         "fastapi-pandas", "fastapi_pandas", _UVICORN, _JSON, (),
@@ -105,9 +113,16 @@ SERVERS = (
     Contender("fixed-uvicorn", "fixed_uvicorn", _UVICORN, _SINGLES, (), same_graph=False),
 )  # fmt: skip
 
-# Programs instead of servers; the first is `python -m model.score`, the others are in loadtest/contenders/offline
-OFFLINE_PROGRAMS = ("riskline", "onnxruntime-alone", "xgboost-native")
-NAMES = (*(server.name for server in SERVERS), *OFFLINE_PROGRAMS[1:])
+# Programs instead of servers, by contender and workload; the first is `python -m model.score`, the others are in
+# loadtest/contenders/offline
+OFFLINE_PROGRAMS = (
+    ("riskline", OFFLINE),
+    ("onnxruntime-alone", OFFLINE),
+    ("xgboost-native", OFFLINE),
+    ("riskline", CONTRIBUTIONS),
+    ("xgboost-native", CONTRIBUTIONS),
+)
+NAMES = tuple(dict.fromkeys([*(server.name for server in SERVERS), *(name for name, _ in OFFLINE_PROGRAMS)]))
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,5 +176,8 @@ TARGETS = (
     Target("rows_per_s", ("riskline", "batch1000-arrow"), ("riskline", _BATCH), 2),
     Target("rows_per_s", ("riskline", "batch1000-parquet"), ("riskline", _BATCH), 2),
     Target("rows_per_s", ("riskline", OFFLINE), ("onnxruntime-alone", OFFLINE), 0.6),
+    Target("req_per_s", ("riskline", EXPLAINED), ("riskline", ONE), 0.55),
+    Target("req_per_s", ("riskline", EXPLAINED), ("bentoml-contribs", EXPLAINED), 10),
+    Target("rows_per_s", ("riskline", CONTRIBUTIONS), ("xgboost-native", CONTRIBUTIONS), 3),
     Target("p99_ms", ("riskline", UNDER_BULK), ("riskline", ONE), None),
 )

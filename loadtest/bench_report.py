@@ -20,6 +20,7 @@ from loadtest.bench_results import Ratio, Row, as_json
 DRAW_WITHIN_S = 120
 _PACKAGES = {  # of a contender: what its figures depend on most
     "bentoml_stock": ("bentoml", "uvicorn", "onnxruntime", "pydantic"),
+    "bentoml_contribs": ("bentoml", "uvicorn", "xgboost-cpu"),
     "fastapi_onnx": ("fastapi", "uvicorn", "onnxruntime", "pydantic"),
     "fastapi_pandas": ("fastapi", "pandas", "scikit-learn", "xgboost-cpu"),
     "fixed_in_lane": ("bentoml", "uvicorn"),

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from statistics import median
 
 from loadtest.bench_offline import OfflineSample
-from loadtest.bench_plan import OFFLINE, TARGETS, Target
+from loadtest.bench_plan import TARGETS, Target
 from loadtest.bench_wrk import Sample
 
 GENERATOR_BUSY = 0.9  # of a core: wrk has one thread, and from here on the figure is as much its own as the server's
@@ -69,11 +69,11 @@ def _note(generator: float, server: float, cores: int) -> str | None:
     return None
 
 
-def offline_row(contender: str, samples: Sequence[OfflineSample]) -> Row:
+def offline_row(contender: str, workload: str, samples: Sequence[OfflineSample]) -> Row:
     rates = [sample.rows_per_s for sample in samples]
     return Row(
         contender,
-        OFFLINE,
+        workload,
         rows_per_s=round(median(rates), 1),
         rounds=len(samples),
         rows_per_s_min=round(min(rates), 1),

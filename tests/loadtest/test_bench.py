@@ -65,7 +65,7 @@ def test_a_row_says_when_the_generator_or_the_machine_was_the_limit() -> None:
 
 
 def test_an_offline_row_has_rows_and_memory_and_no_requests() -> None:
-    row = offline_row("us", [OfflineSample(10, 300), OfflineSample(30, 100), OfflineSample(20, 200)])
+    row = offline_row("us", "offline", [OfflineSample(10, 300), OfflineSample(30, 100), OfflineSample(20, 200)])
 
     assert (row.rows_per_s, row.peak_rss_mib, row.rounds) == (20, 300, 3)
     assert row.req_per_s is row.p99_ms is None
