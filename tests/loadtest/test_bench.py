@@ -12,7 +12,7 @@ import pytest
 from loadtest import bench, bench_environments, bench_report, bench_rounds
 from loadtest.bench_environments import FOLDERS, Models, PreparationError, last_words
 from loadtest.bench_offline import OfflineSample
-from loadtest.bench_plan import NAMES, ONE, QUICK, SERVERS, TARGETS, Effort, Target
+from loadtest.bench_plan import NAMES, OFFLINE_PROGRAMS, ONE, QUICK, SERVERS, TARGETS, Effort, Target
 from loadtest.bench_results import Ratio, Row, as_json, offline_row, online_row, ratios
 from loadtest.bench_rounds import Measured, Setup
 from loadtest.bench_wrk import RunError, Sample, parse
@@ -113,7 +113,7 @@ def test_quick_measures_what_the_targets_need_and_names_measure_whole() -> None:
     wanted = {key for target in TARGETS if target.bound is not None for key in (target.of, target.against)}
     servers = {server.name for server in SERVERS}
 
-    assert {key for key in wanted if key[0] in servers and not key[1].startswith("offline")} <= {
+    assert {key for key in wanted if key[0] in servers and key not in OFFLINE_PROGRAMS} <= {
         (name, workload) for name, names in quick.items() for workload in names
     }
     [(server, workloads)] = bench.selected(["bentoml-tuned"], quick=True).items()
