@@ -35,7 +35,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from model.errors import ArtifactError, PolicyError
 from model.graph import CONTRIBUTIONS, FEATURES, MARGIN, PROBABILITY, Graph, side_by_side
 from model.policy import Policy, Tier, answered
-from model.reference import Reference
+from model.reference import Contributions, Reference
 from model.storage import MANIFEST, STORE_NAME, read, sha256, write_archive
 from preprocessing.encode import FIELDS, MODEL_FIELDS, Matrix, encode
 from preprocessing.schema import Application
@@ -63,7 +63,7 @@ class Golden(BaseModel):
     application: dict[str, Any]
     probability: float
     tier: Tier
-    contributions: tuple[float, ...]
+    contributions: Contributions
 
 
 log = logging.getLogger("riskline")
@@ -225,8 +225,12 @@ def _check_golden(artifact: Artifact, origin: str) -> None:
     if not applications:
         raise ArtifactError(f"{origin} has no golden rows to prove itself with; {RETRAIN}")
     matrix = encode(applications).matrix
-    answers = zip(artifact.golden, artifact.score(matrix), artifact.contributions(matrix).tolist(), strict=True)
-    for row, probability, contributions in answers:
+    try:
+        artifact.features_graph.run(matrix)
+        answers = list(zip(artifact.score(matrix), artifact.contributions(matrix).tolist(), strict=True))
+    except Exception as error:  # another graph under the right name
+        raise ArtifactError(f"{origin} does not score its golden rows ({type(error).__name__}); {RETRAIN}") from None
+    for row, (probability, contributions) in zip(artifact.golden, answers, strict=True):
         differences = [probability - row.probability, *np.subtract(contributions, row.contributions).tolist()]
         if not max(map(abs, differences)) <= GOLDEN_TOLERANCE or artifact.policy.tier(probability) != row.tier:
             raise ArtifactError(f"{origin} does not score its golden rows as it did when trained; {RETRAIN}")

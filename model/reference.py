@@ -4,9 +4,11 @@ tells how other thresholds would have done.
 Applicants are counted in groups; no file of the artefact holds an application.
 """
 
+from typing import Annotated
+
 import numpy as np
 import numpy.typing as npt
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from model.policy import DIGITS
 from preprocessing.encode import MODEL_FIELDS, Matrix
@@ -22,12 +24,17 @@ class _Data(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
+Contributions = Annotated[
+    tuple[float, ...], Field(min_length=len(MODEL_FIELDS), max_length=len(MODEL_FIELDS))
+]  # of each field
+
+
 class ScoreGroup(_Data):
     """Applicants with a probability from the group before to this `up_to`: how many, and their mean contributions."""
 
     up_to: float
     applicants: int
-    contributions: tuple[float, ...]
+    contributions: Contributions
 
 
 class Outcomes(_Data):

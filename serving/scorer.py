@@ -19,7 +19,7 @@ from pydantic import Field
 
 from model.artifact import Artifact
 from model.policy import FEW, TIERS, Tier
-from preprocessing.encode import MODEL_FIELDS, Batch
+from preprocessing.encode import MODEL_FIELDS, Batch, Matrix
 from preprocessing.errors import InvalidApplication
 from serving.reasons import Ranked, Reason, Reasoning
 from serving.settings import Against
@@ -92,6 +92,9 @@ class Scores:
         )
 
 
+MOST_KNOWN = 4096  # combinations of warnings that are kept; a caller could send others for ever
+
+
 class Scorer:
     """Scores batches with one verified artefact, large ones in `parts` side by side where `threads` are given.
 
@@ -106,6 +109,7 @@ class Scorer:
         self.reasoning = Reasoning(artifact, against)
         self._threads, self._parts = threads, parts
         self._low, self._high = artifact.ranges
+        self._known_words: dict[bytes, tuple[ScoreWarning, ...]] = {}
         self._bounds = list(zip(self._low.tolist(), self._high.tolist(), strict=True))
 
     def score(self, batch: Batch, explain: Sequence[int] | None = None) -> Scores:
@@ -146,31 +150,39 @@ class Scorer:
         return dict(zip(rows, self.reasoning.rank(contributions), strict=True))
 
     def _warnings(self, batch: Batch) -> dict[int, tuple[ScoreWarning, ...]]:
-        if len(batch.matrix) <= FEW and all(map(self._is_usual, batch.matrix.tolist())):
-            return {}
-        unusual = ~((batch.matrix >= self._low) & (batch.matrix <= self._high))  # True for NaN too
-        rows = np.flatnonzero(unusual.any(axis=1))
-        if not rows.size:
-            return {}
-        # a byte for each field: 1 outside the range, 2 missing; rows with equal bytes get the same tuple
-        flags = unusual[rows] + np.isnan(batch.matrix[rows]).astype(np.uint8)
-        known: dict[bytes, tuple[ScoreWarning, ...]] = {}
-        warnings = {}
-        for row, flag in zip(rows.tolist(), flags.view(f"V{flags.shape[1]}").ravel().tolist(), strict=True):
-            if row not in batch.refused:
-                if flag not in known:
-                    known[flag] = self._words(flag)
-                warnings[row] = known[flag]
-        return warnings
+        flags = self._flags_of_few(batch.matrix) if len(batch.matrix) <= FEW else self._flags_of_many(batch.matrix)
+        if batch.refused:
+            flags = [(row, flag) for row, flag in flags if row not in batch.refused]
+        return {row: self._words(flag) for row, flag in flags}
 
-    def _is_usual(self, codes: list[float]) -> bool:
-        bounds = zip(codes, self._bounds, strict=True)
-        return all([low <= code <= high for code, (low, high) in bounds])  # noqa: C419 - a list is twice as fast here
+    def _flags_of_few(self, matrix: Matrix) -> list[tuple[int, bytes]]:
+        """Unusual rows, with a byte for each field: 0 usual, 1 outside the training range, 2 missing."""
+        bounds = self._bounds
+        flags = [
+            bytes([not low <= c <= high and 1 + (c != c) for c, (low, high) in zip(codes, bounds, strict=True)])
+            for codes in matrix.tolist()
+        ]
+        return [(row, flag) for row, flag in enumerate(flags) if any(flag)]
+
+    def _flags_of_many(self, matrix: Matrix) -> list[tuple[int, bytes]]:
+        """The same; a test holds both to the same results."""
+        unusual = ~((matrix >= self._low) & (matrix <= self._high))  # True for NaN too
+        rows = np.flatnonzero(unusual.any(axis=1))
+        flags = unusual[rows] + np.isnan(matrix[rows]).astype(np.uint8)
+        return list(zip(rows.tolist(), flags.view(f"V{flags.shape[1]}").ravel().tolist(), strict=True))
 
     def _words(self, flags: bytes) -> tuple[ScoreWarning, ...]:
-        return tuple(
-            self._missing[column] if flag == 2 else self._unusual[column] for column, flag in enumerate(flags) if flag
-        )
+        """Rows with equal flags get the very same tuple."""
+        words = self._known_words.get(flags)
+        if words is None:
+            words = tuple(
+                self._missing[column] if flag == 2 else self._unusual[column]
+                for column, flag in enumerate(flags)
+                if flag
+            )
+            if len(self._known_words) < MOST_KNOWN:
+                self._known_words[flags] = words
+        return words
 
     @cached_property
     def _missing(self) -> list[ScoreWarning]:

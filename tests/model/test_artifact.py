@@ -8,9 +8,25 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import onnx
 import pytest
+from onnx import numpy_helper
 
-from model.artifact import GOLDEN, GRAPH, POLICY, REPORT, open_artifact, verify
+from model.artifact import (
+    BULK,
+    CONTRIBUTIONS_GRAPH,
+    FEATURES_GRAPH,
+    GOLDEN,
+    GRAPH,
+    POLICY,
+    REFERENCE,
+    REPORT,
+    Artifact,
+    open_artifact,
+    verify,
+)  # fmt: skip
+from model.data import Labelled
 from model.errors import ArtifactError
 from model.storage import MANIFEST, sha256, write_archive, write_folder
 
@@ -111,6 +127,44 @@ def test_a_graph_that_does_not_load_is_refused_even_with_a_right_hash(files: Fil
 def test_crossing_thresholds_are_refused_even_with_a_right_hash(files: Files) -> None:
     policy = {**json.loads(files[POLICY]), "low_below": 0.9, "high_from": 0.1}
     assert "thresholds must satisfy" in refusal(rehashed(files, POLICY, json.dumps(policy).encode()))
+
+
+def test_a_policy_without_words_for_a_field_is_refused_by_name(files: Files) -> None:
+    policy = json.loads(files[POLICY])
+    name = list(policy["reasons"])[-1]
+    del policy["reasons"][name]
+    assert f"no text for the field {name!r}" in refusal(rehashed(files, POLICY, json.dumps(policy).encode()))
+
+
+@pytest.mark.parametrize("name", [CONTRIBUTIONS_GRAPH, FEATURES_GRAPH, GRAPH])
+def test_another_graph_under_the_right_name_is_refused(files: Files, name: str) -> None:
+    other = files[GRAPH if name != GRAPH else FEATURES_GRAPH]
+    assert "the model does" in refusal(rehashed(files, name, other))
+
+
+def test_a_reference_of_another_width_is_refused(files: Files) -> None:
+    reference = json.loads(files[REFERENCE])
+    reference["groups"][0]["contributions"].pop()
+    assert "does not load" in refusal(rehashed(files, REFERENCE, json.dumps(reference).encode()))
+
+
+def test_contributions_that_differ_from_the_golden_ones_are_refused(files: Files) -> None:
+    golden = json.loads(files[GOLDEN])
+    golden[3]["contributions"][0] += 0.00001
+    assert "does not score its golden rows" in refusal(rehashed(files, GOLDEN, json.dumps(golden).encode()))
+
+
+def test_a_graph_for_large_batches_that_differs_is_not_used(
+    files: Files, artifact: Artifact, labelled: Labelled, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert artifact.bulk is not None
+    tables = onnx.load_from_string(files[BULK])
+    [base] = [item for item in tables.graph.initializer if item.name == "by_column_1"]
+    base.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(base) + np.float32(1e-3), base.name))
+    other = verify(rehashed(files, BULK, tables.SerializeToString()), "the model")
+    assert other.bulk is None
+    assert "bulk.onnx" in caplog.text
+    assert other.score(labelled.matrix) == artifact.score(labelled.matrix)
 
 
 def test_a_graph_that_scores_its_golden_rows_otherwise_is_refused(files: Files) -> None:

@@ -151,3 +151,11 @@ def test_an_answer_does_not_depend_on_the_size_of_its_batch_or_the_number_of_thr
                 batches = [matrix[start : start + rows] for start in range(0, len(matrix), rows)]
                 together = np.concatenate([artifact.score(batch, threads, parts) for batch in batches])
                 np.testing.assert_array_equal(together, alone)
+
+
+def test_few_and_many_rows_get_the_same_flags(scorer: Scorer, labelled: Labelled) -> None:
+    matrix = labelled.matrix[:500].copy()
+    matrix[::9, 0], matrix[::11, 3], matrix[::13, 5] = 1e6, -np.inf, np.nan
+    many = scorer._flags_of_many(matrix)
+    assert scorer._flags_of_few(matrix) == many
+    assert {byte for _, flags in many for byte in flags} == {0, 1, 2}
