@@ -141,6 +141,28 @@ def test_stage_times_come_on_request_alone(api: Api) -> None:
     assert b"server-timing" not in dict(ask(api, "/predict", BODY, query=b"timing=truely").headers)
 
 
+def test_what_comes_while_several_wait_is_scored_with_them(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    sizes: list[int] = []
+    original = Artifact.score
+
+    def score(self: Artifact, matrix: Matrix, *_: object) -> list[float]:
+        sizes.append(len(matrix))
+        return original(self, matrix)
+
+    monkeypatch.setattr(Artifact, "score", score)
+
+    async def ask_in_turns() -> None:
+        request = Request({b"content-type": JSON.encode()}, b"", BODY)
+        tasks = []
+        for arriving in (2, 1, 1, 0, 0, 0, 0, 1):  # in each turn of the loop
+            tasks += [asyncio.create_task(api.answer("/predict", request)) for _ in range(arriving)]
+            await asyncio.sleep(0)
+        await asyncio.gather(*tasks)
+
+    asyncio.run(ask_in_turns())
+    assert sizes == [4, 1]
+
+
 def test_requests_of_one_turn_are_scored_in_one_call_and_each_gets_its_own_answer(
     api: Api, monkeypatch: pytest.MonkeyPatch
 ) -> None:
