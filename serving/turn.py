@@ -1,7 +1,7 @@
 """Batches that form by themselves: what arrives within one turn of the event loop is scored in one call of the model.
 
-There is no timer. An idle service scores a batch of one at once. Where several wait already, the loop takes one more look
-at its sockets, and another one as long as that finds more: what came while they were decoded joins them. So the more
+There is no timer. An idle service scores a batch of one at once. Where several wait already, the loop looks once more
+at its sockets, and again as long as that finds more: what came while they were decoded joins them. So the more
 load, the larger the batch, and the call's fixed cost is shared.
 """
 
