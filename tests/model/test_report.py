@@ -100,6 +100,7 @@ def test_the_numbers_are_the_manifests(tables: Mapping[str, list[list[str]]], ar
         ]  # fmt: skip
     assert tables["data"][4][:3] == ["all", f"{training['rows']:,}", "1,253"]
     assert f"at most {training['parity']['largest_difference']:.2e} in probability" in html
+    assert f"at most {training['parity']['largest_difference_of_contributions']:.2e} in log-odds" in html
     assert f"Calibration error {test['calibration_error']:.4f}" in html
 
 
