@@ -16,6 +16,7 @@ from itertools import accumulate
 from pathlib import Path
 from typing import NamedTuple
 
+from rich.box import SIMPLE
 from rich.console import Console
 from rich.table import Table
 
@@ -28,7 +29,7 @@ from model.reference import Outcomes
 from model.storage import STORE_NAME, save
 from preprocessing.errors import RisklineError
 
-BAR = 24  # characters
+BAR = 10  # characters: the table fits into 80
 
 
 class CutOff(NamedTuple):
@@ -68,18 +69,20 @@ def show(artifact: Artifact, rows: Sequence[CutOff], console: Console) -> None:
     cheapest = min(row.cost for row in rows)
     applicants = sum(group.good + group.bad for group in artifact.reference.outcomes)
     table = Table(
-        title=f"Accepting up to a probability: what it would have done to {applicants} applicants of the test split"
+        title=f"Accepting up to a probability: {applicants} applicants of the test split",
+        box=SIMPLE,
+        pad_edge=False,
+        collapse_padding=True,
     )
-    for name in ("up to", "points", "accepted", "bad rate", "95 %", "good lost", "cost", "cost, drawn", "tier"):
-        table.add_column(name, justify="left" if name in ("cost, drawn", "tier") else "right")
+    for name in ("up to", "points", "accepted", "bad rate, 95 %", "good lost", "cost", "", "tier"):
+        table.add_column(name, justify="left" if name in ("", "tier") else "right", no_wrap=True)
     dearest = max(row.cost for row in rows) or 1
     for row in rows:
         table.add_row(
             f"{row.probability:.3f}",
             str(row.points),
             f"{row.accepted:.0%}",
-            f"{row.bad_rate.value:.1%}",
-            f"{row.bad_rate.low:.1%} to {row.bad_rate.high:.1%}",
+            f"{row.bad_rate.value:.1%} {100 * row.bad_rate.low:4.1f}-{100 * row.bad_rate.high:4.1f}",
             f"{row.good_lost:.0%}",
             f"{row.cost:.3f}",
             "█" * round(BAR * row.cost / dearest) + (" least" if row.cost == cheapest else ""),
