@@ -102,7 +102,7 @@ def plot(rows: Sequence[CutOff]) -> str:
     drawn = [
         Line("bad rate", [(row.accepted, row.bad_rate.value) for row in rows]),
         Line("good lost", [(row.accepted, row.good_lost) for row in rows]),
-        Line("cost, of the highest", [(accepted, cost / dearest) for accepted, cost in costs]),
+        Line("relative cost", [(accepted, cost / dearest) for accepted, cost in costs]),
     ]
     accepted_axis = Axis("share of applicants accepted", 0, 1, percent=True)
     return lines("What other thresholds would do", accepted_axis, Axis("share", 0, 1, percent=True), drawn)
