@@ -56,10 +56,10 @@ class Reasoning:
 
     def rank(self, contributions: npt.NDArray[np.float32]) -> list[Ranked]:
         """(rows, fields) float32 → for each row its reasons; a field that contributed nothing is none."""
-        relative = np.round(contributions - self.reference, DIGITS)
-        weight = np.where(relative > 0, _ADVERSE_FIRST + relative, -relative)
-        order = np.argsort(-weight, axis=1, kind="stable")[:, :MOST_REASONS]
-        values = np.take_along_axis(relative, order, axis=1)
+        relative = (contributions - self.reference).round(DIGITS)
+        place = np.where(relative > 0, -_ADVERSE_FIRST - relative, relative)
+        order = place.argsort(axis=1, kind="stable")[:, :MOST_REASONS]
+        values = relative[np.arange(len(relative))[:, None], order]
         return [
             tuple([(field, value) for field, value in zip(fields, row, strict=True) if value])
             for fields, row in zip(order.tolist(), values.tolist(), strict=True)
