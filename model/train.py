@@ -108,7 +108,8 @@ def train(data: Labelled, options: Options, step: Callable[[str], None]) -> dict
     step(
         f"parity checked on {export.PARITY_ROWS:,} rows in {time.perf_counter() - started:.1f} s: "
         f"{parity['largest_difference']:.1e} in probability, "
-        f"{parity['largest_difference_of_contributions']:.1e} in contributions"
+        f"{parity['largest_difference_of_contributions']:.1e} in contributions "
+        f"(tables of {len(graphs[artifact.CONTRIBUTIONS_GRAPH]) / 2**20:.1f} MiB)"
     )
 
     facts = {

@@ -141,15 +141,21 @@ def test_stage_times_come_on_request_alone(api: Api) -> None:
     assert b"server-timing" not in dict(ask(api, "/predict", BODY, query=b"timing=truely").headers)
 
 
-def test_what_comes_while_several_wait_is_scored_with_them(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
-    sizes: list[int] = []
+@pytest.fixture
+def calls(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The rows of each call of the model from now on."""
+    rows: list[int] = []
     original = Artifact.score
 
     def score(self: Artifact, matrix: Matrix, *_: object) -> list[float]:
-        sizes.append(len(matrix))
+        rows.append(len(matrix))
         return original(self, matrix)
 
     monkeypatch.setattr(Artifact, "score", score)
+    return rows
+
+
+def test_what_comes_while_several_wait_is_scored_with_them(api: Api, calls: list[int]) -> None:
 
     async def ask_in_turns() -> None:
         request = Request({b"content-type": JSON.encode()}, b"", BODY)
@@ -160,20 +166,10 @@ def test_what_comes_while_several_wait_is_scored_with_them(api: Api, monkeypatch
         await asyncio.gather(*tasks)
 
     asyncio.run(ask_in_turns())
-    assert sizes == [4, 1]
+    assert calls == [4, 1]
 
 
-def test_requests_of_one_turn_are_scored_in_one_call_and_each_gets_its_own_answer(
-    api: Api, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    calls: list[int] = []
-    original = Artifact.score
-
-    def score(self: Artifact, matrix: Matrix, *_: object) -> list[float]:
-        calls.append(len(matrix))
-        return original(self, matrix)
-
-    monkeypatch.setattr(Artifact, "score", score)
+def test_requests_of_one_turn_are_scored_in_one_call_and_each_gets_its_own_answer(api: Api, calls: list[int]) -> None:
     bodies = [BODY, b"{}", json.dumps({**EXAMPLE, NUMBER.name: 40}).encode()] * 5
 
     async def together() -> list[Answer]:
