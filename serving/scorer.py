@@ -9,7 +9,7 @@ import os
 import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Executor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from math import isfinite
 from types import MappingProxyType
@@ -71,7 +71,7 @@ class Scores:
     seconds: Mapping[str, float]  # by stage
     reasoning: Reasoning
     reasons: Mapping[int, Ranked] | None = None  # by row; None where nobody asked
-    named: Mapping[int, str] = _NONE  # by row: ids that callers gave, which go before `ids`
+    named: Mapping[int, str] = field(default_factory=dict)  # by row: ids that callers gave, which go before `ids`
 
     def __len__(self) -> int:
         return len(self.probability)
