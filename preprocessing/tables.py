@@ -60,7 +60,7 @@ def read_csv(source: BinaryIO, by_line: bool = False) -> Iterator[Batch]:
 
 def open_csv(source: BinaryIO, keep: Sequence[str] = (), block_rows: int = BLOCK_ROWS, by_line: bool = False) -> Table:
     """The same with columns to keep, which come as text."""
-    names = _first_row(source)
+    names = _first_row(source, by_line)
     has_header = not _FIELDS.isdisjoint(names)
     if has_header:
         check_header(names, keep)
@@ -75,16 +75,22 @@ def open_csv(source: BinaryIO, keep: Sequence[str] = (), block_rows: int = BLOCK
 
 
 def has_csv_header(source: BinaryIO) -> bool:
-    """Whether the CSV's first row names fields."""
-    return not _FIELDS.isdisjoint(_first_row(source))
+    """Whether the CSV's first line names fields."""
+    return not _FIELDS.isdisjoint(_first_row(source, by_line=True))
 
 
-def _first_row(source: BinaryIO) -> list[str]:
+def _first_row(source: BinaryIO, by_line: bool) -> list[str]:
     source.seek(0)
     first_line = source.read(_LONGEST_CSV_HEADER)
     source.seek(0)
+    rows = csv.reader(io.StringIO(first_line.decode("utf-8-sig", "replace")))
     with _no_arrow_errors("CSV"):
-        return next(csv.reader(io.StringIO(first_line.decode("utf-8-sig", "replace"))), [])
+        try:
+            return next(rows, [])
+        except csv.Error:
+            if by_line:  # a damaged line is no header, and has its error in its place
+                return []
+            raise
 
 
 def _csv_blocks(
