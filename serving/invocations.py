@@ -58,6 +58,9 @@ class Asked(NamedTuple):
     decision_id: str | None
 
 
+_AS_PREDICT = Asked(None, None, None)
+
+
 class Invocations:
     """Reads requests to /invocations under the settings of the image and of SageMaker."""
 
@@ -78,6 +81,8 @@ class Invocations:
 
     def asked(self, headers: Mapping[bytes, bytes], body: Body, size: int) -> Asked:
         """What is asked for; an error for a header, a type or a size that cannot be, before anything is scored."""
+        if self._is_as_predict(headers, body, size):
+            return _AS_PREDICT
         explain = _YES_OR_NO.get(headers.get(ENABLE_EXPLANATIONS, b"").strip().lower())
         decision_id = _decision_id(headers)
         if CUSTOM_ATTRIBUTES in headers and attributes(headers) is None:
@@ -90,6 +95,20 @@ class Invocations:
         if one and self._as_predict and accept in _ANY:
             return Asked(None, explain, decision_id)
         return Asked(self._formats(sent, _text(accept), one, body), explain, decision_id)
+
+    def _is_as_predict(self, headers: Mapping[bytes, bytes], body: Body, size: int) -> bool:
+        """Whether it is plainly one application and nothing else: most requests are, and need no closer look."""
+        return (
+            self._as_predict
+            and size <= MOST_OF_ONE
+            and headers.get(b"content-type") == b"application/json"
+            and headers.get(b"accept") in _ANY
+            and isinstance(body, bytes)
+            and b'"applications"' not in body
+            and CUSTOM_ATTRIBUTES not in headers
+            and INFERENCE_ID not in headers
+            and ENABLE_EXPLANATIONS not in headers
+        )
 
     def _formats(self, sent: Format, accept: str | None, one: bool, body: Body) -> tuple[Format, Format] | None:
         wanted = format_accepted(accept, sent)

@@ -27,6 +27,7 @@ from serving.settings import Settings, cores
 
 PING, PARAMETERS, MODELS = "/ping", "/execution-parameters", "/models"
 _INVOKE = "/invoke"
+_ALLOWED = {PING: "GET", PARAMETERS: "GET", INVOCATIONS: "POST"}
 _LARGEST_ORDER = 64 * 1024  # bytes of a request to load a model
 
 
@@ -46,37 +47,29 @@ class SageMaker:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
             path: str = scope["path"]
-            if path == INVOCATIONS:
-                return await self._invocations(scope, receive, send)
-            if path in (PING, PARAMETERS):
+            if path == INVOCATIONS and scope["method"] == "POST" and (api := self._api()) is not None:
+                return await self._lane.serve(api, INVOCATIONS, scope, receive, send)
+            if path in _ALLOWED:
                 return await self._shown(path, scope["method"], send)
             if self._folder is not None and path.startswith(MODELS) and path[len(MODELS) :][:1] in ("", "/"):
                 return await self._of_models(path, scope, receive, send)
         return await self._then(scope, receive, send)
 
-    async def _invocations(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["method"] != "POST":
-            return await self._refuse(INVOCATIONS, _not_allowed(scope["method"], INVOCATIONS, "POST"), send)
-        api = self._api()
-        if api is None:
-            return await self._refuse(INVOCATIONS, _NOT_READY, send)
-        return await self._lane.serve(api, INVOCATIONS, scope, receive, send)
-
     async def _shown(self, path: str, method: str, send: Send) -> None:
         """A probe has nothing to wait for: no thread, no queue, no limit."""
-        if method != "GET":
-            return await self._refuse(path, _not_allowed(method, path, "GET"), send)
-        if path == PARAMETERS:
-            return await self._answer(path, _json_answer(self._parameters), 0.0, send)
-        if self._api() is None:
-            return await self._refuse(path, _NOT_READY, send)
-        return await self._answer(path, _OK, 0.0, send)
+        if method != _ALLOWED[path]:
+            answer = _not_allowed(method, path, _ALLOWED[path])
+        elif path == PARAMETERS:
+            answer = _json_answer(self._parameters)
+        else:
+            answer = _NOT_READY if self._api() is None else _READY
+        await self._answer(path, answer, 0.0, send)
 
     async def _of_models(self, path: str, scope: Scope, receive: Receive, send: Send) -> None:
         started = time.perf_counter()
         try:
             if (api := self._api()) is None:
-                return await self._refuse(MODELS, _NOT_READY, send)
+                return await self._answer(MODELS, _NOT_READY, 0.0, send)
             if self._models is None:
                 assert self._folder is not None, "there are no such routes: this is a bug"
                 self._models = Models(self._folder, api)
@@ -123,9 +116,6 @@ class SageMaker:
         except Exception:  # BentoML's own, where there is no instance of the service yet
             return None
 
-    async def _refuse(self, route: str, answer: Answer, send: Send) -> None:
-        await self._answer(route, answer, 0.0, send)
-
     async def _answer(self, route: str, answer: Answer, seconds: float, send: Send) -> None:
         metrics.count_request(route, answer.status, seconds)
         await send_answer(send, answer)
@@ -140,5 +130,5 @@ def _not_allowed(method: str, path: str, allowed: str) -> Answer:
     return answer._replace(headers=[*answer.headers, (b"allow", allowed.encode())])
 
 
-_OK = Answer(200, [(b"content-length", b"0")], b"")
+_READY = Answer(200, [(b"content-length", b"0")], b"")
 _NOT_READY = error_answer(ErrorAnswer("not_ready", "the model has not proved itself yet"))
