@@ -22,7 +22,7 @@ from model.artifact import Artifact, open_artifact
 from model.storage import STORE_NAME
 from preprocessing.errors import RisklineError
 from serving import metrics
-from serving.api import Api, Request
+from serving.api import Api
 from serving.contract import (
     ApplicationInput,
     BatchInput,
@@ -34,6 +34,7 @@ from serving.contract import (
 )
 from serving.hosting import hosting
 from serving.listener import Held, spread_connections
+from serving.messages import Request
 from serving.settings import settings
 
 MOUNTED_MODEL = Path("/opt/ml/model")  # where SageMaker unpacks a model.tar.gz

@@ -33,6 +33,7 @@ from serving.formats import JSON, Format, format_accepted, format_of, is_bulk
 from serving.hosting import Hosting
 from serving.invocations import CUSTOM_ATTRIBUTES, MOST_OF_ONE, Invocations, attributes
 from serving.invocations import ONE as ONE_APPLICATION
+from serving.messages import Answer, Request, text
 from serving.scorer import Score, Scorer, Scores
 from serving.settings import Settings, cores
 from serving.turn import Turn
@@ -47,7 +48,6 @@ SINGLE_BYTES = MOST_OF_ONE  # it is decoded on the event loop
 INLINE_BYTES = 32 * 1024  # so much JSON is scored before a thread would have started on it
 _EXPLAIN = re.compile(rb"(?:^|&)explain=(true|false)(?:&|$)")
 _CALLERS_ID = re.compile(rb"[!-~]{1,128}")
-Headers = list[tuple[bytes, bytes]]
 
 
 class Batch(BaseModel):
@@ -60,22 +60,6 @@ class Results(BaseModel):
     """The answer to a batch: for each application, in order, its score or its own error."""
 
     results: list[Score | ErrorAnswer]
-
-
-class Request(NamedTuple):
-    """A request as it came: header names in lower case, the query string, and a body that may be over the limit."""
-
-    headers: Mapping[bytes, bytes]
-    query: bytes
-    body: Body
-
-
-class Answer(NamedTuple):
-    """`body` is a file for a large answer; whoever sends it closes it."""
-
-    status: int
-    headers: Headers
-    body: Body
 
 
 class Worked(NamedTuple):
@@ -148,7 +132,7 @@ class Api:
         seconds = time.perf_counter() - started
         metrics.count_request(path, worked.status, seconds)
         if self._access_log:
-            traceparent = _text(request.headers.get(b"traceparent"))
+            traceparent = text(request.headers.get(b"traceparent"))
             self._access_log.add(path, worked.status, seconds, size, request_id.decode(), traceparent)
         return Answer(worked.status, headers, worked.body)
 
@@ -185,7 +169,7 @@ class Api:
         except RisklineError as error:
             return _refused(ErrorAnswer.of(error))
         except Exception:
-            log.exception("unexpected error in %s, traceparent %s", path, _text(request.headers.get(b"traceparent")))
+            log.exception("unexpected error in %s, traceparent %s", path, text(request.headers.get(b"traceparent")))
             return _refused(ErrorAnswer("internal_error", "something broke on our side; the log says what"))
         finally:
             if not isinstance(request.body, bytes):
@@ -222,8 +206,8 @@ class Api:
         return Worked(200, JSON, to_json(explanation), seconds)
 
     async def _predict_batch(self, request: Request) -> Worked:
-        sent = format_of(_text(request.headers.get(b"content-type")))
-        wanted = format_accepted(_text(request.headers.get(b"accept")), sent)
+        sent = format_of(text(request.headers.get(b"content-type")))
+        wanted = format_accepted(text(request.headers.get(b"accept")), sent)
         return await self._score_batch(request, sent, wanted, self._explains(request))
 
     async def _score_batch(
@@ -283,16 +267,10 @@ class Api:
 def _application(request: Request) -> Row:
     """The one application that the body is."""
     content_type = request.headers.get(b"content-type")
-    if content_type != b"application/json" and format_of(_text(content_type)).media_type != JSON:
+    if content_type != b"application/json" and format_of(text(content_type)).media_type != JSON:
         raise UnsupportedMediaType(f"the Content-Type must be {JSON} in UTF-8")
     [row] = decode_application(request.body if isinstance(request.body, bytes) else as_file(request.body).read())
     return row
-
-
-def error_answer(error: ErrorAnswer) -> Answer:
-    """The answer to a request that no route took."""
-    body = to_json(error)
-    return Answer(STATUS[error.error], [(b"content-type", JSON.encode()), (b"content-length", b"%d" % len(body))], body)
 
 
 def _is_little(body: bytes) -> bool:
@@ -302,10 +280,6 @@ def _is_little(body: bytes) -> bool:
 
 def _refused(error: ErrorAnswer) -> Worked:
     return Worked(STATUS[error.error], JSON, to_json(error), {})
-
-
-def _text(header: bytes | None) -> str | None:
-    return None if header is None else header.decode("latin-1")
 
 
 def _server_timing(seconds: Mapping[str, float]) -> bytes:

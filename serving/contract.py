@@ -23,12 +23,13 @@ from starlette.types import ASGIApp
 from model.artifact import REPORT, Artifact
 from preprocessing.schema import Application
 from serving import openapi
-from serving.api import Answer, Batch, Request, Results, error_answer
+from serving.api import Batch, Results
 from serving.bodies import chunks, receive_body
 from serving.errors import CODE_OF_STATUS, ErrorAnswer
 from serving.explanation import Explanation
 from serving.fastlane import FastLane, Front
 from serving.hosting import hosting
+from serving.messages import Answer, Request, error_answer
 from serving.sagemaker import SageMaker
 from serving.scorer import Score
 from serving.settings import settings

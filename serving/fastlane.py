@@ -10,9 +10,10 @@ from collections.abc import Callable, Collection
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from serving import metrics
-from serving.api import ROUTES, Answer, Api, Request, error_answer
+from serving.api import ROUTES, Api
 from serving.bodies import ClientGone, receive_body, send_body
 from serving.errors import ErrorAnswer
+from serving.messages import Answer, Request, error_answer
 
 CHECK_EVERY_S = 1.0
 

@@ -15,6 +15,7 @@ from serving.bodies import Body, as_file
 from serving.errors import BodyTooLarge, InvalidHeader
 from serving.formats import CSV, FORMATS, JSON, LINES, Format, format_accepted, format_of, has_header, line_by_line
 from serving.hosting import Hosting
+from serving.messages import text
 from serving.outputs import selected
 from serving.settings import Settings
 
@@ -88,13 +89,13 @@ class Invocations:
         if CUSTOM_ATTRIBUTES in headers and attributes(headers) is None:
             raise InvalidHeader(f"{CUSTOM_ATTRIBUTES.decode()} must be at most 1,024 visible ASCII characters")
         content_type, accept = headers.get(b"content-type"), headers.get(b"accept")
-        sent = FORMATS[JSON] if content_type == b"application/json" else format_of(_text(content_type))
+        sent = FORMATS[JSON] if content_type == b"application/json" else format_of(text(content_type))
         one = sent.media_type == JSON and not _ENVELOPE.match(_beginning(body))
         if one and size > MOST_OF_ONE and not self._is_batch:
             raise BodyTooLarge(f"one application is larger than the limit of {MOST_OF_ONE >> 10} KiB")
         if one and self._as_predict and accept in _ANY:
             return Asked(None, explain, decision_id)
-        return Asked(self._formats(sent, _text(accept), one, body), explain, decision_id)
+        return Asked(self._formats(sent, text(accept), one, body), explain, decision_id)
 
     def _is_as_predict(self, headers: Mapping[bytes, bytes], body: Body, size: int) -> bool:
         """Whether it is plainly one application and nothing else: most requests are, and need no closer look."""
@@ -146,7 +147,3 @@ def _decision_id(headers: Mapping[bytes, bytes]) -> str | None:
 
 def _beginning(body: Body) -> bytes:
     return body if isinstance(body, bytes) else as_file(body).read(1024)
-
-
-def _text(header: bytes | None) -> str | None:
-    return None if header is None else header.decode("latin-1")

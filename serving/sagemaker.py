@@ -16,12 +16,12 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from preprocessing.errors import RisklineError
 from serving import metrics
-from serving.api import INVOCATIONS, Answer, Api, error_answer
+from serving.api import INVOCATIONS, Api
 from serving.bodies import ClientGone, as_file, receive_body
 from serving.errors import BodyTooLarge, ErrorAnswer, NotFound
 from serving.fastlane import FastLane, send_answer
-from serving.formats import JSON
 from serving.hosting import Hosting
+from serving.messages import Answer, error_answer, json_answer
 from serving.models import Models
 from serving.settings import Settings, cores
 
@@ -60,7 +60,7 @@ class SageMaker:
         if method != _ALLOWED[path]:
             answer = _not_allowed(method, path, _ALLOWED[path])
         elif path == PARAMETERS:
-            answer = _json_answer(self._parameters)
+            answer = json_answer(self._parameters)
         else:
             answer = _NOT_READY if self._api() is None else _READY
         await self._answer(path, answer, 0.0, send)
@@ -95,16 +95,16 @@ class SageMaker:
                 if len(body) > _LARGEST_ORDER:
                     raise BodyTooLarge(f"the body is larger than {_LARGEST_ORDER >> 10} KiB")
                 await asyncio.to_thread(models.load, body)
-                return _json_answer(b"{}")
+                return json_answer(b"{}")
             if method == "GET":
                 pages = parse_qs(scope["query_string"].decode("latin-1")).get("next_page_token")
-                return _json_answer(to_json(await asyncio.to_thread(models.listed, pages[0] if pages else None)))
+                return json_answer(to_json(await asyncio.to_thread(models.listed, pages[0] if pages else None)))
             return _not_allowed(method, MODELS, "GET, POST")
         if method == "GET":
-            return _json_answer(to_json(await asyncio.to_thread(models.shown, name)))
+            return json_answer(to_json(await asyncio.to_thread(models.shown, name)))
         if method == "DELETE":
             await asyncio.to_thread(models.unload, name)
-            return _json_answer(b"{}")
+            return json_answer(b"{}")
         if name.endswith(_INVOKE):
             return _not_allowed(method, f"{MODELS}/…{_INVOKE}", "POST")
         raise NotFound(f"there is no {method} of a model")
@@ -119,10 +119,6 @@ class SageMaker:
     async def _answer(self, route: str, answer: Answer, seconds: float, send: Send) -> None:
         metrics.count_request(route, answer.status, seconds)
         await send_answer(send, answer)
-
-
-def _json_answer(body: bytes) -> Answer:
-    return Answer(200, [(b"content-type", JSON.encode()), (b"content-length", b"%d" % len(body))], body)
 
 
 def _not_allowed(method: str, path: str, allowed: str) -> Answer:
