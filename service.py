@@ -22,7 +22,7 @@ from model.artifact import Artifact, open_artifact
 from model.storage import STORE_NAME
 from preprocessing.errors import RisklineError
 from serving import metrics
-from serving.api import Api, Request
+from serving.api import Api
 from serving.contract import (
     ApplicationInput,
     BatchInput,
@@ -32,13 +32,15 @@ from serving.contract import (
     ScoreOutput,
     to_response,
 )
+from serving.hosting import hosting
 from serving.listener import Held, spread_connections
+from serving.messages import Request
 from serving.settings import settings
 
 MOUNTED_MODEL = Path("/opt/ml/model")  # where SageMaker unpacks a model.tar.gz
 
 try:
-    SETTINGS = settings()
+    SETTINGS, HOSTING = settings(), hosting()
 except RisklineError as error:
     sys.exit(f"riskline: {error.message}")
 
@@ -79,7 +81,7 @@ class Riskline:
     def __init__(self) -> None:
         artifact = load_model()  # verified: the golden rows have been scored right
         metrics.MODEL.labels(artifact.model_version, artifact.policy_version).set(1)
-        self.api = Api(artifact, SETTINGS)
+        self.api = Api(artifact, SETTINGS, HOSTING)
 
     @bentoml.on_startup
     async def start(self) -> None:

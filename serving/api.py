@@ -27,9 +27,13 @@ from preprocessing.schema import Application
 from serving import metrics
 from serving.access import AccessLog
 from serving.bodies import Body, as_file, new_file, size_of, whole
-from serving.errors import STATUS, BodyTooLarge, ErrorAnswer, UnsupportedMediaType
+from serving.errors import STATUS, BodyTooLarge, ErrorAnswer
 from serving.explanation import explain
 from serving.formats import JSON, Format, format_accepted, format_of, is_bulk
+from serving.hosting import Hosting
+from serving.invocations import CUSTOM_ATTRIBUTES, MOST_OF_ONE, Invocations, attributes
+from serving.invocations import ONE as ONE_APPLICATION
+from serving.messages import Answer, Request, text
 from serving.scorer import Score, Scorer, Scores
 from serving.settings import Settings, cores
 from serving.turn import Turn
@@ -37,13 +41,13 @@ from serving.turn import Turn
 log = logging.getLogger("riskline")
 
 ONE, MANY, EXPLAIN = "/predict", "/predict_batch", "/explain"
+INVOCATIONS = "/invocations"
 ROUTES = frozenset({ONE, MANY, EXPLAIN})
 
-SINGLE_BYTES = 64 * 1024  # of one application; it is decoded on the event loop
+SINGLE_BYTES = MOST_OF_ONE  # it is decoded on the event loop
 INLINE_BYTES = 32 * 1024  # so much JSON is scored before a thread would have started on it
 _EXPLAIN = re.compile(rb"(?:^|&)explain=(true|false)(?:&|$)")
 _CALLERS_ID = re.compile(rb"[!-~]{1,128}")
-Headers = list[tuple[bytes, bytes]]
 
 
 class Batch(BaseModel):
@@ -58,22 +62,6 @@ class Results(BaseModel):
     results: list[Score | ErrorAnswer]
 
 
-class Request(NamedTuple):
-    """A request as it came: header names in lower case, the query string, and a body that may be over the limit."""
-
-    headers: Mapping[bytes, bytes]
-    query: bytes
-    body: Body
-
-
-class Answer(NamedTuple):
-    """`body` is a file for a large answer; whoever sends it closes it."""
-
-    status: int
-    headers: Headers
-    body: Body
-
-
 class Worked(NamedTuple):
     """What a route has made of a request, before it gets its headers."""
 
@@ -86,9 +74,10 @@ class Worked(NamedTuple):
 class Api:
     """The scoring routes of one worker."""
 
-    def __init__(self, artifact: Artifact, settings: Settings) -> None:
+    def __init__(self, artifact: Artifact, settings: Settings, hosting: Hosting | None = None) -> None:
         self.artifact = artifact
-        self._settings = settings
+        self._settings, self._hosting = settings, hosting or Hosting()
+        self._invocations = Invocations(settings, self._hosting)
         self._single = Scorer(artifact, against=settings.reasons_against)
         self._turn = Turn(self._single)
         # two pools: a body waits in its thread for the parts that it is scored in
@@ -98,14 +87,22 @@ class Api:
         self._access_log = AccessLog() if settings.access_log else None
         self._request_ids = map("{}-{:x}".format, itertools.repeat(secrets.token_hex(4)), itertools.count(1))
 
+    def beside(self, artifact: Artifact) -> "Api":
+        """An Api for another model in the same worker, with the same settings and access log."""
+        other = Api(artifact, self._settings, self._hosting)
+        other._access_log = self._access_log
+        return other
+
     def most_bytes(self, path: str, headers: Mapping[bytes, bytes]) -> tuple[int, str]:
         """The limit of a request's body, and the setting that it comes from."""
+        if path == INVOCATIONS:
+            return self._invocations.most_bytes()
         if path != MANY:
             return SINGLE_BYTES, "one application"
         return self._settings.most_bytes(bulk=is_bulk(headers.get(b"content-type", b"")))
 
     async def answer(self, path: str, request: Request) -> Answer:
-        """Answers a request to one of `ROUTES`, whatever is wrong with it."""
+        """Answers a request to one of `ROUTES`, or to /invocations, whatever is wrong with it."""
         started = time.perf_counter()
         size = size_of(request.body)
         return self._finished(path, request, await self._worked(path, request, size), size, started)
@@ -126,12 +123,16 @@ class Api:
             (b"content-length", b"%d" % size_of(worked.body)),
             (b"x-request-id", request_id),
         ]
+        if worked.status == 204:
+            headers = [(b"x-request-id", request_id)]
+        if path == INVOCATIONS and (returned := attributes(request.headers)) is not None:
+            headers.append((CUSTOM_ATTRIBUTES, returned))
         if request.query and b"timing=true" in request.query.split(b"&"):
             headers.append((b"server-timing", _server_timing(worked.seconds)))
         seconds = time.perf_counter() - started
         metrics.count_request(path, worked.status, seconds)
         if self._access_log:
-            traceparent = _text(request.headers.get(b"traceparent"))
+            traceparent = text(request.headers.get(b"traceparent"))
             self._access_log.add(path, worked.status, seconds, size, request_id.decode(), traceparent)
         return Answer(worked.status, headers, worked.body)
 
@@ -160,23 +161,34 @@ class Api:
             if size > most_bytes:
                 limit = round(most_bytes / 2**20, 3)
                 raise BodyTooLarge(f"the body is larger than the limit of {limit:g} MiB ({setting})")
-            if path == MANY:
-                return await self._predict_batch(request)
-            return await (self._predict(request) if path == ONE else self._explain(request))
+            if path == ONE:
+                return await self._predict(request, self._explains(request))
+            if path == INVOCATIONS:
+                return await self._invoke(request, size)
+            return await (self._predict_batch(request) if path == MANY else self._explain(request))
         except RisklineError as error:
             return _refused(ErrorAnswer.of(error))
         except Exception:
-            log.exception("unexpected error in %s, traceparent %s", path, _text(request.headers.get(b"traceparent")))
+            log.exception("unexpected error in %s, traceparent %s", path, text(request.headers.get(b"traceparent")))
             return _refused(ErrorAnswer("internal_error", "something broke on our side; the log says what"))
         finally:
             if not isinstance(request.body, bytes):
                 request.body.close()
 
-    async def _predict(self, request: Request) -> Worked:
+    async def _invoke(self, request: Request, size: int) -> Worked:
+        if not size:
+            return Worked(204, "", b"", {})
+        asked = self._invocations.asked(request.headers, request.body, size)
+        explain = self._explains(request) if asked.explain is None else asked.explain
+        if asked.formats is None:
+            return await self._predict(request, explain, asked.decision_id)
+        return await self._score_batch(request, *asked.formats, explain, asked.decision_id)
+
+    async def _predict(self, request: Request, explain: bool, decision_id: str | None = None) -> Worked:
         started = time.perf_counter()
         row = _application(request)
         decoded = time.perf_counter()
-        answered = await self._turn.score(row, self._explains(request))
+        answered = await self._turn.score(row, explain, decision_id)
         status = STATUS[row.code] if isinstance(row, InvalidApplication) else 200
         return Worked(status, JSON, answered.json.encode(), {"decode": decoded - started, **answered.seconds})
 
@@ -194,12 +206,17 @@ class Api:
         return Worked(200, JSON, to_json(explanation), seconds)
 
     async def _predict_batch(self, request: Request) -> Worked:
-        sent = format_of(_text(request.headers.get(b"content-type")))
-        wanted = format_accepted(_text(request.headers.get(b"accept")), sent)
+        sent = format_of(text(request.headers.get(b"content-type")))
+        wanted = format_accepted(text(request.headers.get(b"accept")), sent)
+        return await self._score_batch(request, sent, wanted, self._explains(request))
+
+    async def _score_batch(
+        self, request: Request, sent: Format, wanted: Format, explain: bool, batch_id: str | None = None
+    ) -> Worked:
         if sent.media_type == JSON and isinstance(request.body, bytes) and _is_little(request.body):
-            return self._score_all(request, sent, wanted)
+            return self._score_all(request, sent, wanted, explain, batch_id)
         loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._threads, self._score_all, request, sent, wanted)
+        return await loop.run_in_executor(self._threads, self._score_all, request, sent, wanted, explain, batch_id)
 
     def _explains(self, request: Request) -> bool:
         """Whether the answer gets reasons: as the query says, else as the setting does."""
@@ -207,19 +224,20 @@ class Api:
             return asked[1] == b"true"
         return self._settings.explain
 
-    def _score_all(self, request: Request, sent: Format, wanted: Format) -> Worked:
+    def _score_all(self, request: Request, sent: Format, wanted: Format, explain: bool, batch_id: str | None) -> Worked:
         """Runs in a thread for all but small bodies: reads, scores and writes block by block."""
         seconds: dict[str, float] = {}
-        explain = self._explains(request)
         answer = new_file()
         try:
-            wanted.write(self._scored(sent, request.body, explain, seconds), answer, explain)
+            wanted.write(self._scored(sent, request.body, explain, batch_id, seconds), answer, explain)
         except BaseException:
             answer.close()
             raise
         return Worked(200, wanted.media_type, whole(answer), seconds)
 
-    def _scored(self, sent: Format, body: Body, explain: bool, seconds: dict[str, float]) -> Iterator[Scores]:
+    def _scored(
+        self, sent: Format, body: Body, explain: bool, batch_id: str | None, seconds: dict[str, float]
+    ) -> Iterator[Scores]:
         most_rows, setting = self._settings.most_rows(bulk=sent.media_type != JSON)
         rows = 0
         batches = sent.read(as_file(body), most_rows)
@@ -231,27 +249,28 @@ class Api:
             rows += len(batch.matrix)
             if rows > most_rows:
                 raise BatchTooLarge.of(rows, most_rows, setting)
-            scores = self._bulk.score(batch, range(len(batch.matrix)) if explain else None)
+            places = range(len(batch.matrix))
+            named = {}
+            if batch_id is not None:  # rows are counted from 1; an application that is no batch has the id as it is
+                first = rows - len(places) + 1
+                named = {n: batch_id if sent is ONE_APPLICATION else f"{batch_id}-{first + n}" for n in places}
+            scores = self._bulk.score(batch, places if explain else None, named)
             spent = {"decode": time.perf_counter() - started - sum(scores.seconds.values()), **scores.seconds}
             for stage, more in spent.items():
                 seconds[stage] = seconds.get(stage, 0.0) + more
             metrics.count_scores(scores, spent)
+            if sent is ONE_APPLICATION and scores.refused:
+                raise scores.refused[0]
             yield scores
 
 
 def _application(request: Request) -> Row:
     """The one application that the body is."""
     content_type = request.headers.get(b"content-type")
-    if content_type != b"application/json" and format_of(_text(content_type)).media_type != JSON:
-        raise UnsupportedMediaType(f"the Content-Type must be {JSON} in UTF-8")
+    if content_type != b"application/json":
+        format_of(text(content_type), (JSON,))
     [row] = decode_application(request.body if isinstance(request.body, bytes) else as_file(request.body).read())
     return row
-
-
-def error_answer(error: ErrorAnswer) -> Answer:
-    """The answer to a request that no route took."""
-    body = to_json(error)
-    return Answer(STATUS[error.error], [(b"content-type", JSON.encode()), (b"content-length", b"%d" % len(body))], body)
 
 
 def _is_little(body: bytes) -> bool:
@@ -261,10 +280,6 @@ def _is_little(body: bytes) -> bool:
 
 def _refused(error: ErrorAnswer) -> Worked:
     return Worked(STATUS[error.error], JSON, to_json(error), {})
-
-
-def _text(header: bytes | None) -> str | None:
-    return None if header is None else header.decode("latin-1")
 
 
 def _server_timing(seconds: Mapping[str, float]) -> bytes:

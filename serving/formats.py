@@ -5,7 +5,7 @@
 All but JSON are read and written as a stream, block by block. pyarrow is imported by the first body that needs it.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from itertools import islice
 from typing import BinaryIO, NamedTuple
 
@@ -15,9 +15,9 @@ from serving.answers import json_rows
 from serving.errors import NotAcceptable, UnsupportedMediaType
 from serving.scorer import Scores
 
-JSON = "application/json"
+JSON, LINES, CSV = "application/json", "application/jsonlines", "text/csv"
 SYNONYMS = {
-    "application/x-ndjson": "application/jsonlines",
+    "application/x-ndjson": LINES,
     "application/vnd.apache.parquet": "application/x-parquet",
 }
 _LINES_AT_ONCE = 1024
@@ -35,6 +35,12 @@ def _write_json(answers: Iterable[Scores], target: BinaryIO, explained: bool) ->
 
 def _read_json_lines(source: BinaryIO, most_rows: int) -> Iterator[Batch]:  # noqa: ARG001
     lines = (line for raw in _lines(source) if (line := raw.strip()))
+    while block := list(islice(lines, _LINES_AT_ONCE)):
+        yield read_lines(block)
+
+
+def _read_every_json_line(source: BinaryIO, most_rows: int) -> Iterator[Batch]:  # noqa: ARG001
+    lines = (raw.strip() for raw in _lines(source))
     while block := list(islice(lines, _LINES_AT_ONCE)):
         yield read_lines(block)
 
@@ -59,10 +65,22 @@ def _read_csv(source: BinaryIO, most_rows: int) -> Iterator[Batch]:  # noqa: ARG
     return read_csv(source)
 
 
+def _read_every_csv_line(source: BinaryIO, most_rows: int) -> Iterator[Batch]:  # noqa: ARG001
+    from preprocessing.tables import read_csv
+
+    return read_csv(source, by_line=True)
+
+
 def _write_csv(answers: Iterable[Scores], target: BinaryIO, explained: bool) -> None:
     from serving.tables import write_csv
 
     write_csv(answers, target, explained)
+
+
+def _write_csv_without_header(answers: Iterable[Scores], target: BinaryIO, explained: bool) -> None:
+    from serving.tables import write_csv
+
+    write_csv(answers, target, explained, header=False)
 
 
 def _read_arrow(source: BinaryIO, most_rows: int) -> Iterator[Batch]:  # noqa: ARG001
@@ -105,33 +123,49 @@ FORMATS = {
     format_.media_type: format_
     for format_ in (
         Format(JSON, _read_json, _write_json),
-        Format("application/jsonlines", _read_json_lines, _write_json_lines),
-        Format("text/csv", _read_csv, _write_csv),
+        Format(LINES, _read_json_lines, _write_json_lines),
+        Format(CSV, _read_csv, _write_csv),
         Format("application/vnd.apache.arrow.stream", _read_arrow, _write_arrow),
         Format("application/x-parquet", _read_parquet, _write_parquet),
     )
 }
 
+# The same where every line of a request has a line of the answer, whatever is in it
+_LINE_BY_LINE = {
+    LINES: FORMATS[LINES]._replace(read=_read_every_json_line),
+    CSV: FORMATS[CSV]._replace(read=_read_every_csv_line),
+}
 
-def format_of(content_type: str | None) -> Format:
-    """The format of a request's body; no Content-Type is taken for JSON. UnsupportedMediaType for any other."""
+
+def line_by_line(sent: Format, wanted: Format, header: bool = False) -> tuple[Format, Format]:
+    """Both formats, so that every line is a record; `header`: whether an answer in CSV begins with one."""
+    if wanted.media_type == CSV and not header:
+        wanted = wanted._replace(write=_write_csv_without_header)
+    return _LINE_BY_LINE.get(sent.media_type, sent), wanted
+
+
+def has_header(body: BinaryIO) -> bool:
+    """Whether a body of CSV begins with field names."""
+    from preprocessing.tables import has_csv_header
+
+    return has_csv_header(body)
+
+
+def format_of(content_type: str | None, offered: Collection[str] = FORMATS) -> Format:
+    """The format of a request's body; none named is JSON. UnsupportedMediaType if it is not `offered`."""
     if content_type is None:
         return FORMATS[JSON]
     media_type, charset = _parsed(content_type)
-    found = FORMATS.get(SYNONYMS.get(media_type, media_type))
-    if found is None or charset not in ("", "utf-8", "utf8"):
-        raise not_offered()
-    return found
+    media_type = SYNONYMS.get(media_type, media_type)
+    if media_type not in offered or charset not in ("", "utf-8", "utf8"):
+        raise UnsupportedMediaType(f"the Content-Type must be {_one_of(offered)}, text in UTF-8")
+    return FORMATS[media_type]
 
 
 def is_bulk(content_type: bytes) -> bool:
     """Whether the body is of a format that is read as a stream, and so has limits of its own."""
     media_type, _ = _parsed(content_type.decode("latin-1"))
     return SYNONYMS.get(media_type, media_type) in FORMATS.keys() - {JSON}
-
-
-def not_offered() -> UnsupportedMediaType:
-    return UnsupportedMediaType(f"the Content-Type must be one of {', '.join(FORMATS)}, text in UTF-8")
 
 
 def format_accepted(accept: str | None, sent: Format) -> Format:
@@ -143,7 +177,11 @@ def format_accepted(accept: str | None, sent: Format) -> Format:
         for offered in (sent.media_type, *FORMATS):
             if pattern in (offered, "*/*", offered.split("/")[0] + "/*") and _quality(part) > 0:
                 return FORMATS[offered]
-    raise NotAcceptable(f"Accept must allow one of {', '.join(FORMATS)}")
+    raise NotAcceptable(f"Accept must allow {_one_of(FORMATS)}")
+
+
+def _one_of(media_types: Collection[str]) -> str:
+    return ("one of " if len(media_types) > 1 else "") + ", ".join(media_types)
 
 
 def _parsed(header: str) -> tuple[str, str]:

@@ -53,6 +53,15 @@ PARAMETERS = [
         "schema": {"type": "string"},
     },
 ]
+SAGEMAKER_HEADERS = [
+    {"name": name, "in": "header", "description": description, "schema": {"type": "string"}}
+    for name, description in (
+        ("X-Amzn-SageMaker-Custom-Attributes", "Come back with the answer; at most 1,024 visible ASCII characters."),
+        ("X-Amzn-SageMaker-Inference-Id", "Becomes the decision's id, in a batch followed by `-` and the row from 1."),
+        ("X-Amzn-SageMaker-Enable-Explanations", "`true` gives reasons as `?explain=true` does."),
+    )
+]
+_ONE_OR_MANY = {"body": ("Application", "Batch"), "answer": ("Score", "Results")}
 
 # The page that BentoML serves at "/" without its tracker and its banner
 PAGE = """<!DOCTYPE html>
@@ -112,6 +121,11 @@ def document() -> dict[str, Any]:
                 None,
                 (400, 413, 415, 422, 500, 504),
             ),
+            "/ping": _probe(
+                "SageMaker's probe: 200 with an empty body once the model has scored its golden rows right"
+            ),
+            "/invocations": _invocations(),
+            "/execution-parameters": _shown("What a batch transform job of SageMaker is told to do", JSON, "object"),
             "/model": _shown("The running model: its versions and its manifest", JSON, "object"),
             "/model/report": _shown("The report that the running model's training wrote", "text/html"),
             "/livez": _probe("200 while the process answers at all"),
@@ -146,6 +160,25 @@ def _scoring(
     return {"post": {"summary": summary, "parameters": PARAMETERS, "requestBody": content, "responses": responses}}
 
 
+def _invocations() -> dict[str, Any]:
+    one_or_many = {name: {"anyOf": [_reference(schema) for schema in both]} for name, both in _ONE_OR_MANY.items()}
+    route = _scoring(
+        "SageMaker's route: one application as by /predict, or many as by /predict_batch",
+        "Application",
+        EXAMPLE,
+        "Score",
+        SCORE_EXAMPLE,
+        (400, 406, 413, 415, 422, 500, 503, 504),
+        others=tuple(media_type for media_type in FORMATS if media_type != JSON),
+    )
+    post = route["post"]
+    post["parameters"] = [*PARAMETERS, *SAGEMAKER_HEADERS]
+    post["requestBody"]["content"][JSON]["schema"] = one_or_many["body"]
+    post["responses"]["200"]["content"][JSON]["schema"] = one_or_many["answer"]
+    post["responses"]["204"] = {"description": "The body was empty"}
+    return route
+
+
 def _probe(summary: str) -> dict[str, Any]:
     return _shown(summary, "text/plain")
 
@@ -156,7 +189,11 @@ def _shown(summary: str, media_type: str, schema_type: str = "string") -> dict[s
 
 
 def _json(schema: str, example: Any = None) -> dict[str, Any]:
-    content: dict[str, Any] = {"schema": {"$ref": f"#/components/schemas/{schema}"}}
+    content: dict[str, Any] = {"schema": _reference(schema)}
     if example is not None:
         content["example"] = example
     return {JSON: content}
+
+
+def _reference(schema: str) -> dict[str, str]:
+    return {"$ref": f"#/components/schemas/{schema}"}

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from loadtest.server import Server, running_server
-from serving import VERSION, metrics
+from serving import VERSION, hosting, metrics
 from serving.errors import STATUS
 from serving.settings import PREFIX, Settings
 
@@ -73,6 +73,13 @@ def test_the_settings_table_is_the_codes() -> None:
         [PREFIX + name.upper(), str(info.default), info.description] for name, info in Settings.model_fields.items()
     ]
     assert rows("| setting | default | why one would change it |") == expected
+
+
+def test_the_table_of_sagemakers_variables_is_the_codes() -> None:
+    expected = [
+        [hosting.PREFIX + name.upper(), info.description] for name, info in hosting.Hosting.model_fields.items()
+    ]
+    assert rows("| variable | what it does |") == expected
 
 
 def test_the_metrics_table_is_the_codes() -> None:

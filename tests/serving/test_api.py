@@ -13,8 +13,9 @@ from preprocessing.decode import RULES
 from preprocessing.encode import Matrix
 from preprocessing.errors import RisklineError
 from serving import metrics
-from serving.api import Answer, Api, Request
+from serving.api import Api
 from serving.errors import STATUS
+from serving.messages import Answer, Request
 from serving.settings import Settings, SettingsError
 from tests.generated import EXAMPLE, NUMBER
 

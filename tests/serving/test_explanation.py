@@ -9,8 +9,9 @@ import pytest
 from model.artifact import Artifact
 from preprocessing.encode import MODEL_FIELDS, encode
 from preprocessing.schema import Application
-from serving.api import Api, Request
+from serving.api import Api
 from serving.explanation import Explanation, explain
+from serving.messages import Request
 from serving.scorer import Score, Scorer
 from serving.settings import Settings
 from tests.generated import EXAMPLE, NUMBER

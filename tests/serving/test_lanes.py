@@ -141,6 +141,19 @@ def test_every_format_gets_the_same_answer_in_both_lanes(
         assert (b"adverse" in fast[1]) == (accept != "image/png" and path.endswith("true"))
 
 
+@pytest.mark.parametrize("accept", ["*/*", JSON, LINES, CSV, ARROW, PARQUET, "image/png"])
+@pytest.mark.parametrize("content_type", list(WRITTEN))
+def test_sagemakers_route_gets_the_same_answer_in_both_lanes(
+    clients: list[httpx.Client], content_type: str, accept: str
+) -> None:
+    for body in (WRITTEN[content_type], json.dumps(EXAMPLE).encode(), b"", b"{"):
+        fast, slow = answers(clients, "/invocations", body, {"content-type": content_type, "accept": accept})
+        assert fast == slow
+    for path in ("/ping", "/execution-parameters", "/invocations", "/models"):
+        fast, slow = answers(clients, path, b"", {}, "GET")
+        assert fast == slow
+
+
 @pytest.mark.parametrize(
     ("method", "path", "headers", "body"),
     [

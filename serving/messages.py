@@ -1,0 +1,43 @@
+"""A request and its answer between an edge and the `Api`: no server's and no framework's."""
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from pydantic_core import to_json
+
+from serving.bodies import Body
+from serving.errors import STATUS, ErrorAnswer
+from serving.formats import JSON
+
+Headers = list[tuple[bytes, bytes]]
+
+
+class Request(NamedTuple):
+    """A request as it came: header names in lower case, the query string, and a body that may be over the limit."""
+
+    headers: Mapping[bytes, bytes]
+    query: bytes
+    body: Body
+
+
+class Answer(NamedTuple):
+    """`body` is a file for a large answer; whoever sends it closes it."""
+
+    status: int
+    headers: Headers
+    body: Body
+
+
+def json_answer(body: bytes, status: int = 200) -> Answer:
+    """A short answer that no scoring route gave."""
+    return Answer(status, [(b"content-type", JSON.encode()), (b"content-length", b"%d" % len(body))], body)
+
+
+def error_answer(error: ErrorAnswer) -> Answer:
+    """The answer to a request that no route took."""
+    return json_answer(to_json(error), STATUS[error.error])
+
+
+def text(header: bytes | None) -> str | None:
+    """A header's value as text."""
+    return None if header is None else header.decode("latin-1")

@@ -1,0 +1,55 @@
+"""SageMaker's probe before and after the worker's Api is there."""
+
+import asyncio
+import json
+from pathlib import Path
+
+import pytest
+from starlette.types import Message, Receive, Scope, Send
+
+from model.artifact import Artifact
+from serving.api import Api
+from serving.fastlane import FastLane
+from serving.hosting import Hosting
+from serving.sagemaker import SageMaker
+from serving.settings import Settings
+
+
+async def nobody(scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG001
+    raise AssertionError("nothing of SageMaker's goes any further")
+
+
+def asked(app: SageMaker, method: str, path: str) -> tuple[int, bytes]:
+    sent: list[Message] = []
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    async def receive() -> Message:
+        return {"type": "http.request", "body": b""}
+
+    scope = {"type": "http", "method": method, "path": path, "headers": [], "query_string": b""}
+    asyncio.run(app(scope, receive, send))
+    start, body = sent
+    return start["status"], body["body"]
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [("GET", "/ping"), ("POST", "/invocations"), ("GET", "/models"), ("POST", "/models/a/invoke")],
+)
+def test_nothing_is_ready_before_the_model_has_proved_itself(method: str, path: str, tmp_path: Path) -> None:
+    def not_yet() -> Api:
+        raise RuntimeError("service isn't instantiated yet")
+
+    lane = FastLane(nobody, not_yet, 60)
+    app = SageMaker(lane, nobody, Settings(), Hosting(multi_model=True), tmp_path)
+    status, body = asked(app, method, path)
+    assert (status, json.loads(body)["error"]) == (503, "not_ready")
+
+
+def test_ping_is_empty_once_it_has(artifact: Artifact, tmp_path: Path) -> None:
+    api = Api(artifact, Settings())
+    lane = FastLane(nobody, lambda: api, 60)
+    assert asked(SageMaker(lane, nobody, Settings(), Hosting(), tmp_path), "GET", "/ping") == (200, b"")
+    api.close()
