@@ -52,11 +52,9 @@ COPY --from=chosen-model /opt/riskline/model/ /opt/riskline/model/
 RUN ../environment/bin/python -m model.artifact /opt/riskline/model
 
 FROM ${BASE}
-ARG REVISION=
 LABEL org.opencontainers.image.title="Riskline" \
       org.opencontainers.image.description="Risk scoring that a lender hosts itself" \
       org.opencontainers.image.version="0.1.0" \
-      org.opencontainers.image.revision="${REVISION}" \
       org.opencontainers.image.licenses="Apache-2.0" \
       com.amazonaws.sagemaker.capabilities.accept-bind-to-port="true" \
       com.amazonaws.sagemaker.capabilities.multi-models="true"
@@ -75,5 +73,8 @@ WORKDIR /opt/riskline/application
 USER 1000:1000
 EXPOSE 8080
 HEALTHCHECK --interval=10s --timeout=5s --start-period=60s --retries=3 CMD ["python", "-m", "serving.container", "health"]
+# the last layer, since it differs at every commit
+ARG REVISION=
+LABEL org.opencontainers.image.revision="${REVISION}"
 ENTRYPOINT ["python", "-m", "serving.container"]
 CMD ["serve"]
