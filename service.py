@@ -33,13 +33,14 @@ from serving.contract import (
     to_response,
 )
 from serving.cores import cores
+from serving.hosting import hosting
 from serving.listener import Held, spread_connections
 from serving.settings import settings
 
 MOUNTED_MODEL = Path("/opt/ml/model")  # where SageMaker unpacks a model.tar.gz
 
 try:
-    SETTINGS = settings()
+    SETTINGS, HOSTING = settings(), hosting()
 except RisklineError as error:
     sys.exit(f"riskline: {error.message}")
 
@@ -80,7 +81,7 @@ class Riskline:
     def __init__(self) -> None:
         artifact = load_model()  # verified: the golden rows have been scored right
         metrics.MODEL.labels(artifact.model_version, artifact.policy_version).set(1)
-        self.api = Api(artifact, SETTINGS)
+        self.api = Api(artifact, SETTINGS, HOSTING)
 
     @bentoml.on_startup
     async def start(self) -> None:

@@ -36,6 +36,9 @@ _TEXT = (pa.types.is_string, pa.types.is_large_string, pa.types.is_binary, pa.ty
 _OF_NUMBERS = (pa.types.is_integer, pa.types.is_floating, pa.types.is_decimal)
 _VIEWS = {pa.string_view(): pa.string(), pa.binary_view(): pa.binary()}
 _WORDS = {field.name: pa.array(list(field.kind.values)) for field in FIELDS if isinstance(field.kind, Category)}
+_LISTS = {field.name: list(field.kind.values) for field in FIELDS if isinstance(field.kind, Category)}
+# What stands for a missing value in columns of numbers, where no category has it as a word
+NOT_A_NUMBER = sorted({"NaN", "nan", "NAN"}.difference(*_LISTS.values()))
 
 
 def check_header(names: Sequence[str], kept: Sequence[str] = ()) -> None:
@@ -197,6 +200,27 @@ def encode_text(table: pa.RecordBatch | pa.Table) -> Batch:
         if name in _NUMBERS:
             parsed = parsed.set_column(position, name, _parsed(table.column(position)))
     return encode_table(parsed, text=table)
+
+
+def with_words(table: pa.RecordBatch) -> pa.RecordBatch:
+    """Columns of text with the words of categories in place of their codes, as a client writes who knows only numbers.
+
+    A cell that is a word of its field is that word, whatever it looks like.
+    """
+    for position, name in enumerate(table.schema.names):
+        if words := _LISTS.get(name):
+            cells = table.column(position).dictionary_encode()
+            found = [_word_of(cell, words) for cell in cells.dictionary.to_pylist()]
+            decoded = pa.DictionaryArray.from_arrays(cells.indices, pa.array(found, pa.string())).cast(pa.string())
+            table = table.set_column(position, name, decoded)
+    return table
+
+
+def _word_of(cell: str, words: Sequence[str]) -> str:
+    if cell in words or not re.fullmatch(_NUMBER, cell, re.ASCII):
+        return cell
+    code = float(cell)
+    return words[int(code)] if code.is_integer() and 0 <= code < len(words) else cell
 
 
 def _parsed(column: Any) -> Any:

@@ -16,10 +16,11 @@ import pyarrow.csv
 import pyarrow.ipc
 import pyarrow.parquet
 
-from preprocessing.columns import check_header, encode_table, encode_text
+from preprocessing.columns import NOT_A_NUMBER, check_header, encode_table, encode_text, with_words
 from preprocessing.encode import FIELDS, Batch
 from preprocessing.errors import BatchTooLarge, InvalidApplication, InvalidBatch, MalformedBody, Problem
 from preprocessing.fields import Category
+from preprocessing.lines import LineByLine
 
 BLOCK_ROWS = 4096  # of a dozen float32 fields stay in a core's second-level cache
 _CSV_BLOCK_BYTES = 2**20
@@ -46,33 +47,54 @@ class Table(NamedTuple):
     blocks: Iterator[Block]
 
 
-def read_csv(source: BinaryIO) -> Iterator[Batch]:
-    """Comma-separated UTF-8 text; a first row with a field's name in it is the header, else schema order is meant."""
-    for block in open_csv(source).blocks:
+def read_csv(source: BinaryIO, by_line: bool = False) -> Iterator[Batch]:
+    """Comma-separated UTF-8 text; a first row with a field's name in it is the header, else schema order is meant.
+
+    Without a header a category may also come as its code, and a missing value as NaN. `by_line`: every line but the
+    header is a row, whatever is in it, an empty one too; without that, empty lines are passed over and a cell in quotes
+    may have lines of its own.
+    """
+    for block in open_csv(source, by_line=by_line).blocks:
         yield block.batch
 
 
-def open_csv(source: BinaryIO, keep: Sequence[str] = (), block_rows: int = BLOCK_ROWS) -> Table:
+def open_csv(source: BinaryIO, keep: Sequence[str] = (), block_rows: int = BLOCK_ROWS, by_line: bool = False) -> Table:
     """The same with columns to keep, which come as text."""
-    first_line = source.read(_LONGEST_CSV_HEADER)
-    source.seek(0)
-    with _no_arrow_errors("CSV"):
-        names = next(csv.reader(io.StringIO(first_line.decode("utf-8-sig", "replace"))), [])
+    names = _first_row(source, by_line)
     has_header = not _FIELDS.isdisjoint(names)
     if has_header:
         check_header(names, keep)
     elif keep:
         raise MalformedBody("a CSV without a header has no column that could be kept by its name")
-    elif len(names) != len(FIELDS):
+    elif len(names) != len(FIELDS) and not by_line:
         raise MalformedBody(f"a CSV without a header needs {len(FIELDS)} columns in schema order, not {len(names)}")
     else:
         names = [field.name for field in FIELDS]
     kept = pa.schema([(name, pa.string()) for name in keep])
-    return Table(kept, None, _csv_blocks(source, names, has_header, keep, block_rows))
+    return Table(kept, None, _csv_blocks(source, names, has_header, keep, block_rows, by_line))
+
+
+def has_csv_header(source: BinaryIO) -> bool:
+    """Whether the CSV's first line names fields."""
+    return not _FIELDS.isdisjoint(_first_row(source, by_line=True))
+
+
+def _first_row(source: BinaryIO, by_line: bool) -> list[str]:
+    source.seek(0)
+    first_line = source.read(_LONGEST_CSV_HEADER)
+    source.seek(0)
+    rows = csv.reader(io.StringIO(first_line.decode("utf-8-sig", "replace")))
+    with _no_arrow_errors("CSV"):
+        try:
+            return next(rows, [])
+        except csv.Error:
+            if by_line:  # a damaged line is no header, and has its error in its place
+                return []
+            raise
 
 
 def _csv_blocks(
-    source: BinaryIO, names: Sequence[str], has_header: bool, keep: Sequence[str], block_rows: int
+    source: BinaryIO, names: Sequence[str], has_header: bool, keep: Sequence[str], block_rows: int, by_line: bool
 ) -> Iterator[Block]:
     wrong_width: dict[int, InvalidApplication] = {}
 
@@ -83,17 +105,20 @@ def _csv_blocks(
 
     with _no_arrow_errors("CSV"):
         reader = pyarrow.csv.open_csv(
-            source,
+            LineByLine(source) if by_line else source,
             pyarrow.csv.ReadOptions(
                 use_threads=False, block_size=_CSV_BLOCK_BYTES, column_names=None if has_header else names
             ),
-            pyarrow.csv.ParseOptions(newlines_in_values=True, invalid_row_handler=skip),
+            pyarrow.csv.ParseOptions(newlines_in_values=not by_line, invalid_row_handler=skip),
             pyarrow.csv.ConvertOptions(
-                column_types=dict.fromkeys(names, pa.string()), strings_can_be_null=True, null_values=["", "NA"]
+                column_types=dict.fromkeys(names, pa.string()),
+                strings_can_be_null=True,
+                null_values=["", "NA", *([] if has_header else NOT_A_NUMBER)],
             ),
         )
         number = 2 if has_header else 1  # of the next row, as the handler counts them
         for rows in reader:
+            rows = rows if has_header else with_words(rows)
             for start in range(0, rows.num_rows, block_rows):
                 block = _with_places_kept(_block(rows.slice(start, block_rows), keep, text=True), number, wrong_width)
                 number += len(block.batch.matrix)

@@ -31,6 +31,9 @@ from serving.cores import cores
 from serving.errors import STATUS, BodyTooLarge, ErrorAnswer, UnsupportedMediaType
 from serving.explanation import explain
 from serving.formats import JSON, Format, format_accepted, format_of, is_bulk
+from serving.hosting import Hosting
+from serving.invocations import CUSTOM_ATTRIBUTES, MOST_OF_ONE, Invocations, attributes
+from serving.invocations import ONE as ONE_APPLICATION
 from serving.scorer import Score, Scorer, Scores
 from serving.settings import Settings
 from serving.turn import Turn
@@ -38,9 +41,10 @@ from serving.turn import Turn
 log = logging.getLogger("riskline")
 
 ONE, MANY, EXPLAIN = "/predict", "/predict_batch", "/explain"
+INVOCATIONS = "/invocations"
 ROUTES = frozenset({ONE, MANY, EXPLAIN})
 
-SINGLE_BYTES = 64 * 1024  # of one application; it is decoded on the event loop
+SINGLE_BYTES = MOST_OF_ONE  # it is decoded on the event loop
 INLINE_BYTES = 32 * 1024  # so much JSON is scored before a thread would have started on it
 _EXPLAIN = re.compile(rb"(?:^|&)explain=(true|false)(?:&|$)")
 _CALLERS_ID = re.compile(rb"[!-~]{1,128}")
@@ -87,9 +91,10 @@ class Worked(NamedTuple):
 class Api:
     """The scoring routes of one worker."""
 
-    def __init__(self, artifact: Artifact, settings: Settings) -> None:
+    def __init__(self, artifact: Artifact, settings: Settings, hosting: Hosting | None = None) -> None:
         self.artifact = artifact
-        self._settings = settings
+        self._settings, self._hosting = settings, hosting or Hosting()
+        self._invocations = Invocations(settings, self._hosting)
         self._single = Scorer(artifact, against=settings.reasons_against)
         self._turn = Turn(self._single)
         # two pools: a body waits in its thread for the parts that it is scored in
@@ -99,14 +104,22 @@ class Api:
         self._access_log = AccessLog() if settings.access_log else None
         self._request_ids = map("{}-{:x}".format, itertools.repeat(secrets.token_hex(4)), itertools.count(1))
 
+    def beside(self, artifact: Artifact) -> "Api":
+        """An Api for another model in the same worker, with the same settings and access log."""
+        other = Api(artifact, self._settings, self._hosting)
+        other._access_log = self._access_log
+        return other
+
     def most_bytes(self, path: str, headers: Mapping[bytes, bytes]) -> tuple[int, str]:
         """The limit of a request's body, and the setting that it comes from."""
+        if path == INVOCATIONS:
+            return self._invocations.most_bytes()
         if path != MANY:
             return SINGLE_BYTES, "one application"
         return self._settings.most_bytes(bulk=is_bulk(headers.get(b"content-type", b"")))
 
     async def answer(self, path: str, request: Request) -> Answer:
-        """Answers a request to one of `ROUTES`, whatever is wrong with it."""
+        """Answers a request to one of `ROUTES`, or to /invocations, whatever is wrong with it."""
         started = time.perf_counter()
         size = size_of(request.body)
         return self._finished(path, request, await self._worked(path, request, size), size, started)
@@ -127,6 +140,10 @@ class Api:
             (b"content-length", b"%d" % size_of(worked.body)),
             (b"x-request-id", request_id),
         ]
+        if worked.status == 204:
+            headers = [(b"x-request-id", request_id)]
+        if path == INVOCATIONS and (returned := attributes(request.headers)) is not None:
+            headers.append((CUSTOM_ATTRIBUTES, returned))
         if request.query and b"timing=true" in request.query.split(b"&"):
             headers.append((b"server-timing", _server_timing(worked.seconds)))
         seconds = time.perf_counter() - started
@@ -161,9 +178,11 @@ class Api:
             if size > most_bytes:
                 limit = round(most_bytes / 2**20, 3)
                 raise BodyTooLarge(f"the body is larger than the limit of {limit:g} MiB ({setting})")
-            if path == MANY:
-                return await self._predict_batch(request)
-            return await (self._predict(request) if path == ONE else self._explain(request))
+            if path == ONE:
+                return await self._predict(request, self._explains(request))
+            if path == INVOCATIONS:
+                return await self._invoke(request, size)
+            return await (self._predict_batch(request) if path == MANY else self._explain(request))
         except RisklineError as error:
             return _refused(ErrorAnswer.of(error))
         except Exception:
@@ -173,11 +192,20 @@ class Api:
             if not isinstance(request.body, bytes):
                 request.body.close()
 
-    async def _predict(self, request: Request) -> Worked:
+    async def _invoke(self, request: Request, size: int) -> Worked:
+        if not size:
+            return Worked(204, "", b"", {})
+        asked = self._invocations.asked(request.headers, request.body, size)
+        explain = self._explains(request) if asked.explain is None else asked.explain
+        if asked.formats is None:
+            return await self._predict(request, explain, asked.decision_id)
+        return await self._score_batch(request, *asked.formats, explain, asked.decision_id)
+
+    async def _predict(self, request: Request, explain: bool, decision_id: str | None = None) -> Worked:
         started = time.perf_counter()
         row = _application(request)
         decoded = time.perf_counter()
-        answered = await self._turn.score(row, self._explains(request))
+        answered = await self._turn.score(row, explain, decision_id)
         status = STATUS[row.code] if isinstance(row, InvalidApplication) else 200
         return Worked(status, JSON, answered.json.encode(), {"decode": decoded - started, **answered.seconds})
 
@@ -197,10 +225,15 @@ class Api:
     async def _predict_batch(self, request: Request) -> Worked:
         sent = format_of(_text(request.headers.get(b"content-type")))
         wanted = format_accepted(_text(request.headers.get(b"accept")), sent)
+        return await self._score_batch(request, sent, wanted, self._explains(request))
+
+    async def _score_batch(
+        self, request: Request, sent: Format, wanted: Format, explain: bool, batch_id: str | None = None
+    ) -> Worked:
         if sent.media_type == JSON and isinstance(request.body, bytes) and _is_little(request.body):
-            return self._score_all(request, sent, wanted)
+            return self._score_all(request, sent, wanted, explain, batch_id)
         loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._threads, self._score_all, request, sent, wanted)
+        return await loop.run_in_executor(self._threads, self._score_all, request, sent, wanted, explain, batch_id)
 
     def _explains(self, request: Request) -> bool:
         """Whether the answer gets reasons: as the query says, else as the setting does."""
@@ -208,19 +241,20 @@ class Api:
             return asked[1] == b"true"
         return self._settings.explain
 
-    def _score_all(self, request: Request, sent: Format, wanted: Format) -> Worked:
+    def _score_all(self, request: Request, sent: Format, wanted: Format, explain: bool, batch_id: str | None) -> Worked:
         """Runs in a thread for all but small bodies: reads, scores and writes block by block."""
         seconds: dict[str, float] = {}
-        explain = self._explains(request)
         answer = new_file()
         try:
-            wanted.write(self._scored(sent, request.body, explain, seconds), answer, explain)
+            wanted.write(self._scored(sent, request.body, explain, batch_id, seconds), answer, explain)
         except BaseException:
             answer.close()
             raise
         return Worked(200, wanted.media_type, whole(answer), seconds)
 
-    def _scored(self, sent: Format, body: Body, explain: bool, seconds: dict[str, float]) -> Iterator[Scores]:
+    def _scored(
+        self, sent: Format, body: Body, explain: bool, batch_id: str | None, seconds: dict[str, float]
+    ) -> Iterator[Scores]:
         most_rows, setting = self._settings.most_rows(bulk=sent.media_type != JSON)
         rows = 0
         batches = sent.read(as_file(body), most_rows)
@@ -232,11 +266,18 @@ class Api:
             rows += len(batch.matrix)
             if rows > most_rows:
                 raise BatchTooLarge.of(rows, most_rows, setting)
-            scores = self._bulk.score(batch, range(len(batch.matrix)) if explain else None)
+            places = range(len(batch.matrix))
+            named = {}
+            if batch_id is not None:  # rows are counted from 1; an application that is no batch has the id as it is
+                first = rows - len(places) + 1
+                named = {n: batch_id if sent is ONE_APPLICATION else f"{batch_id}-{first + n}" for n in places}
+            scores = self._bulk.score(batch, places if explain else None, named)
             spent = {"decode": time.perf_counter() - started - sum(scores.seconds.values()), **scores.seconds}
             for stage, more in spent.items():
                 seconds[stage] = seconds.get(stage, 0.0) + more
             metrics.count_scores(scores, spent)
+            if sent is ONE_APPLICATION and scores.refused:
+                raise scores.refused[0]
             yield scores
 
 

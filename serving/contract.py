@@ -4,6 +4,7 @@ BentoML would parse the body, log a refused value and word the error itself. Our
 request instead, so that `serving/api.py` decides everything; they keep the JSON schemas that describe it.
 """
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, cast
@@ -27,6 +28,8 @@ from serving.bodies import chunks, receive_body
 from serving.errors import CODE_OF_STATUS, ErrorAnswer
 from serving.explanation import Explanation
 from serving.fastlane import FastLane, Front
+from serving.hosting import hosting
+from serving.sagemaker import SageMaker
 from serving.scorer import Score
 from serving.settings import settings
 
@@ -94,9 +97,10 @@ class RisklineService(bentoml.Service[Any]):
         app.add_exception_handler(HTTPException, _http_error)
         app.router.routes[:0] = [Route("/", _page), Route("/model", _model), Route("/model/report", _report)]
         front = Front(app, set(_paths(app)))
-        if not settings().fast_lane:
-            return front
-        return FastLane(front, lambda: bentoml.get_current_service().api, settings().timeout_s)
+        lane = FastLane(front, lambda: bentoml.get_current_service().api, settings().timeout_s)
+        # SageMaker's routes stand before both lanes: BentoML has no GET for its APIs, and may answer /ping with a 429
+        folder = Path(os.environ["PROMETHEUS_MULTIPROC_DIR"], f"models-{os.getppid()}")
+        return SageMaker(lane, lane if settings().fast_lane else front, settings(), hosting(), folder)
 
     @property
     def openapi_spec(self) -> OpenAPI:

@@ -6,6 +6,7 @@
 
 from dataclasses import dataclass
 
+from model.errors import ArtifactError
 from preprocessing.errors import (
     BatchTooLarge,
     InvalidApplication,
@@ -28,11 +29,30 @@ class NotAcceptable(RisklineError):
     code = "not_acceptable"
 
 
+class InvalidHeader(RisklineError):
+    code = "invalid_header"
+
+
+class NotFound(RisklineError):
+    code = "not_found"
+
+
+class AlreadyLoaded(RisklineError):
+    code = "already_loaded"
+
+
+class NoRoom(RisklineError):
+    code = "no_room"
+
+
 STATUS: dict[str, int] = {
     MalformedBody.code: 400,
-    "not_found": 404,
+    InvalidHeader.code: 400,
+    ArtifactError.code: 400,
+    NotFound.code: 404,
     "method_not_allowed": 405,
     NotAcceptable.code: 406,
+    AlreadyLoaded.code: 409,
     BatchTooLarge.code: 413,
     BodyTooLarge.code: 413,
     UnsupportedMediaType.code: 415,
@@ -41,6 +61,7 @@ STATUS: dict[str, int] = {
     "internal_error": 500,
     "not_ready": 503,
     "timeout": 504,
+    NoRoom.code: 507,
 }
 CODE_OF_STATUS = {404: "not_found", 405: "method_not_allowed", 503: "not_ready", 504: "timeout"}
 

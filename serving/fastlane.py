@@ -53,15 +53,19 @@ class FastLane:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http" and scope["method"] == "POST" and scope["path"] in ROUTES:
-            return await self._serve(self._api or self._start(), scope, receive, send)
+            return await self.serve(self._api or self._start(), scope["path"], scope, receive, send)
         return await self._next(scope, receive, send)
 
-    async def _serve(self, api: Api, scope: Scope, receive: Receive, send: Send) -> None:
+    def api(self) -> Api:
+        """The worker's Api; an error of BentoML's as long as there is none."""
+        return self._api or self._start()
+
+    async def serve(self, api: Api, path: str, scope: Scope, receive: Receive, send: Send) -> None:
+        """Has `api` answer the request as one to `path`, or says that it took too long."""
         task = asyncio.current_task()
         assert task is not None, "an ASGI app runs in a task"
         self._deadlines[task] = self._loop.time() + self._timeout_s
         answering = False
-        path: str = scope["path"]
         headers = dict(scope["headers"])
         try:
             body = await receive_body(receive, api.most_bytes(path, headers)[0])

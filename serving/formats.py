@@ -15,9 +15,9 @@ from serving.answers import json_rows
 from serving.errors import NotAcceptable, UnsupportedMediaType
 from serving.scorer import Scores
 
-JSON = "application/json"
+JSON, LINES, CSV = "application/json", "application/jsonlines", "text/csv"
 SYNONYMS = {
-    "application/x-ndjson": "application/jsonlines",
+    "application/x-ndjson": LINES,
     "application/vnd.apache.parquet": "application/x-parquet",
 }
 _LINES_AT_ONCE = 1024
@@ -35,6 +35,12 @@ def _write_json(answers: Iterable[Scores], target: BinaryIO, explained: bool) ->
 
 def _read_json_lines(source: BinaryIO, most_rows: int) -> Iterator[Batch]:  # noqa: ARG001
     lines = (line for raw in _lines(source) if (line := raw.strip()))
+    while block := list(islice(lines, _LINES_AT_ONCE)):
+        yield read_lines(block)
+
+
+def _read_every_json_line(source: BinaryIO, most_rows: int) -> Iterator[Batch]:  # noqa: ARG001
+    lines = (raw.strip() for raw in _lines(source))
     while block := list(islice(lines, _LINES_AT_ONCE)):
         yield read_lines(block)
 
@@ -59,10 +65,22 @@ def _read_csv(source: BinaryIO, most_rows: int) -> Iterator[Batch]:  # noqa: ARG
     return read_csv(source)
 
 
+def _read_every_csv_line(source: BinaryIO, most_rows: int) -> Iterator[Batch]:  # noqa: ARG001
+    from preprocessing.tables import read_csv
+
+    return read_csv(source, by_line=True)
+
+
 def _write_csv(answers: Iterable[Scores], target: BinaryIO, explained: bool) -> None:
     from serving.tables import write_csv
 
     write_csv(answers, target, explained)
+
+
+def _write_csv_without_header(answers: Iterable[Scores], target: BinaryIO, explained: bool) -> None:
+    from serving.tables import write_csv
+
+    write_csv(answers, target, explained, header=False)
 
 
 def _read_arrow(source: BinaryIO, most_rows: int) -> Iterator[Batch]:  # noqa: ARG001
@@ -105,12 +123,32 @@ FORMATS = {
     format_.media_type: format_
     for format_ in (
         Format(JSON, _read_json, _write_json),
-        Format("application/jsonlines", _read_json_lines, _write_json_lines),
-        Format("text/csv", _read_csv, _write_csv),
+        Format(LINES, _read_json_lines, _write_json_lines),
+        Format(CSV, _read_csv, _write_csv),
         Format("application/vnd.apache.arrow.stream", _read_arrow, _write_arrow),
         Format("application/x-parquet", _read_parquet, _write_parquet),
     )
 }
+
+# The same where every line of a request has a line of the answer, whatever is in it
+_LINE_BY_LINE = {
+    LINES: FORMATS[LINES]._replace(read=_read_every_json_line),
+    CSV: FORMATS[CSV]._replace(read=_read_every_csv_line),
+}
+
+
+def line_by_line(sent: Format, wanted: Format, header: bool = False) -> tuple[Format, Format]:
+    """Both formats, so that every line is a record; `header`: whether an answer in CSV begins with one."""
+    if wanted.media_type == CSV and not header:
+        wanted = wanted._replace(write=_write_csv_without_header)
+    return _LINE_BY_LINE.get(sent.media_type, sent), wanted
+
+
+def has_header(body: BinaryIO) -> bool:
+    """Whether a body of CSV begins with field names."""
+    from preprocessing.tables import has_csv_header
+
+    return has_csv_header(body)
 
 
 def format_of(content_type: str | None) -> Format:

@@ -9,9 +9,10 @@ import os
 import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Executor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from math import isfinite
+from types import MappingProxyType
 from typing import Annotated, Literal
 
 import numpy as np
@@ -23,6 +24,8 @@ from preprocessing.encode import MODEL_FIELDS, Batch
 from preprocessing.errors import InvalidApplication
 from serving.reasons import Ranked, Reason, Reasoning
 from serving.settings import Against
+
+_NONE: Mapping[int, str] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,13 +71,17 @@ class Scores:
     seconds: Mapping[str, float]  # by stage
     reasoning: Reasoning
     reasons: Mapping[int, Ranked] | None = None  # by row; None where nobody asked
+    named: Mapping[int, str] = field(default_factory=dict)  # by row: ids that callers gave, which go before `ids`
 
     def __len__(self) -> int:
         return len(self.probability)
 
     @cached_property
     def decision_id(self) -> list[str]:
-        return [self.ids[at : at + ID_LENGTH] for at in range(0, len(self.ids), ID_LENGTH)]
+        ids = [self.ids[at : at + ID_LENGTH] for at in range(0, len(self.ids), ID_LENGTH)]
+        for row, name in self.named.items():
+            ids[row] = name
+        return ids
 
     def row(self, index: int) -> Score | InvalidApplication:
         """The answer to one application as an object."""
@@ -108,8 +115,9 @@ class Scorer:
         self._low, self._high = artifact.ranges
         self._bounds = list(zip(self._low.tolist(), self._high.tolist(), strict=True))
 
-    def score(self, batch: Batch, explain: Sequence[int] | None = None) -> Scores:
-        """One answer for each row of the batch, in order; the rows that `explain` names get reasons as well."""
+    def score(self, batch: Batch, explain: Sequence[int] | None = None, named: Mapping[int, str] = _NONE) -> Scores:
+        """One answer for each row of the batch, in order; the rows that `explain` names get reasons as well, those in
+        `named` have their decision's id there."""
         started = time.perf_counter()
         probability = self.artifact.score(batch.matrix, self._threads, self._parts)
         scored = time.perf_counter()
@@ -138,6 +146,7 @@ class Scorer:
             },
             self.reasoning,
             reasons,
+            named,
         )
 
     def _reasons(self, batch: Batch, rows: Sequence[int]) -> dict[int, Ranked]:

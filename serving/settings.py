@@ -48,6 +48,12 @@ class Settings(BaseModel):
         le=1_048_576,
         description="Largest body of JSON Lines, CSV, Arrow or Parquet in MiB; above 1 MiB it waits on disk.",
     )
+    max_invocation_mb: float = Field(
+        6,
+        gt=0,
+        le=1_048_576,
+        description="Largest body of /invocations in MiB: raise it to 1024 for an asynchronous endpoint.",
+    )
     timeout_s: float = Field(
         60, gt=0, description="Seconds after which a request that is still not answered gets a 504."
     )

@@ -75,11 +75,11 @@ def row_groups(batches: Iterable[Any]) -> Iterator[Any]:
         yield pa.Table.from_batches(gathered)
 
 
-def write_csv(answers: Iterable[Scores], target: BinaryIO, explained: bool) -> None:
+def write_csv(answers: Iterable[Scores], target: BinaryIO, explained: bool, header: bool = True) -> None:
     plain = pa.schema(
         [field.with_type(pa.string()) if field.type == _WORD else field for field in schema_of(explained)]
     )
-    options = pyarrow.csv.WriteOptions(quoting_style="needed")
+    options = pyarrow.csv.WriteOptions(include_header=header, quoting_style="needed")
     with pyarrow.csv.CSVWriter(target, plain, write_options=options) as writer:
         for scores in answers:
             writer.write_batch(as_columns(scores).cast(plain))
@@ -105,7 +105,7 @@ def as_columns(scores: Scores) -> Any:
         pa.array(np.asarray(scores.points, dtype=np.int32), mask=refused),
         pa.DictionaryArray.from_arrays(same, [scores.model_version]),
         pa.DictionaryArray.from_arrays(same, [scores.policy_version]),
-        _ids(scores.ids, rows, refused),
+        pa.array(scores.decision_id, pa.string(), mask=refused) if scores.named else _ids(scores.ids, rows, refused),
         warnings,
         error,
         detail,

@@ -1,0 +1,133 @@
+"""What a request to /invocations asks for: its headers and its formats. The scoring itself is `api.py`'s, as ever.
+
+A JSON body that is one application and wants JSON goes the way of /predict; all else goes the way of
+/predict_batch, with a line of the answer for every line of the body.
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import BinaryIO, NamedTuple
+
+from preprocessing.decode import decode_application
+from preprocessing.encode import Batch, encode
+from preprocessing.errors import MalformedBody
+from serving.bodies import Body, as_file
+from serving.errors import BodyTooLarge, InvalidHeader
+from serving.formats import CSV, FORMATS, JSON, LINES, Format, format_accepted, format_of, has_header, line_by_line
+from serving.hosting import Hosting
+from serving.outputs import selected
+from serving.settings import Settings
+
+CUSTOM_ATTRIBUTES = b"x-amzn-sagemaker-custom-attributes"
+INFERENCE_ID = b"x-amzn-sagemaker-inference-id"
+ENABLE_EXPLANATIONS = b"x-amzn-sagemaker-enable-explanations"
+MOST_OF_ONE = 64 * 1024  # bytes of one application
+
+_ATTRIBUTES = re.compile(rb"[ -~]{0,1024}")
+_ID = re.compile(rb"[!#-\[\]-~]{1,64}")  # goes into JSON as it is
+_ENVELOPE = re.compile(rb'\s*\{\s*"applications"\s*:')
+_YES_OR_NO = {b"true": True, b"`true`": True, b"false": False, b"`false`": False}
+_ANY = (None, b"*/*", b"application/json")
+
+
+def _read_one(source: BinaryIO, most_rows: int) -> Iterator[Batch]:  # noqa: ARG001
+    yield encode(decode_application(source.read()))
+
+
+def _read_one_or_lines(source: BinaryIO, most_rows: int) -> Iterator[Batch]:
+    """SplitType=Line cuts a file of JSON Lines into bodies of one line or many, and calls them what the job does."""
+    try:
+        batch = encode(decode_application(source.read()))
+    except MalformedBody:
+        source.seek(0)
+        lines, _ = line_by_line(FORMATS[LINES], FORMATS[LINES])
+        yield from lines.read(source, most_rows)
+    else:
+        yield batch
+
+
+ONE = Format(JSON, _read_one, FORMATS[JSON].write)
+_ONE_OR_LINES = Format(LINES, _read_one_or_lines, FORMATS[LINES].write)
+
+
+class Asked(NamedTuple):
+    """`formats` in and out, None where /predict's own are meant; `explain` None where the request does not say."""
+
+    formats: tuple[Format, Format] | None
+    explain: bool | None
+    decision_id: str | None
+
+
+class Invocations:
+    """Reads requests to /invocations under the settings of the image and of SageMaker."""
+
+    def __init__(self, settings: Settings, hosting: Hosting) -> None:
+        self._outputs, self._is_batch = hosting.inference_output, hosting.batch
+        self._as_predict = not self._outputs and not self._is_batch
+        if hosting.max_payload_in_mb is None:
+            megabytes, self._setting = settings.max_invocation_mb, "RISKLINE_MAX_INVOCATION_MB"
+        elif hosting.max_payload_in_mb:
+            megabytes, self._setting = hosting.max_payload_in_mb, "SAGEMAKER_MAX_PAYLOAD_IN_MB"
+        else:
+            megabytes, self._setting = settings.max_bulk_mb, "RISKLINE_MAX_BULK_MB"
+        self._most_bytes = int(megabytes * 2**20)
+
+    def most_bytes(self) -> tuple[int, str]:
+        """The limit of a body, and the setting that it comes from."""
+        return self._most_bytes, self._setting
+
+    def asked(self, headers: Mapping[bytes, bytes], body: Body, size: int) -> Asked:
+        """What is asked for; an error for a header, a type or a size that cannot be, before anything is scored."""
+        explain = _YES_OR_NO.get(headers.get(ENABLE_EXPLANATIONS, b"").strip().lower())
+        decision_id = _decision_id(headers)
+        if CUSTOM_ATTRIBUTES in headers and attributes(headers) is None:
+            raise InvalidHeader(f"{CUSTOM_ATTRIBUTES.decode()} must be at most 1,024 visible ASCII characters")
+        content_type, accept = headers.get(b"content-type"), headers.get(b"accept")
+        sent = FORMATS[JSON] if content_type == b"application/json" else format_of(_text(content_type))
+        one = sent.media_type == JSON and not _ENVELOPE.match(_beginning(body))
+        if one and size > MOST_OF_ONE and not self._is_batch:
+            raise BodyTooLarge(f"one application is larger than the limit of {MOST_OF_ONE >> 10} KiB")
+        if one and self._as_predict and accept in _ANY:
+            return Asked(None, explain, decision_id)
+        return Asked(self._formats(sent, _text(accept), one, body), explain, decision_id)
+
+    def _formats(self, sent: Format, accept: str | None, one: bool, body: Body) -> tuple[Format, Format] | None:
+        wanted = format_accepted(accept, sent)
+        if one and self._as_predict and wanted.media_type == JSON:
+            return None
+        file = as_file(body)
+        header = wanted.media_type == CSV == sent.media_type and has_header(file)
+        media_type = wanted.media_type
+        if one and self._is_batch and media_type == JSON:
+            wanted = FORMATS[LINES]
+        sent, wanted = line_by_line(sent, wanted, header)
+        if one:
+            sent = _ONE_OR_LINES if self._is_batch else ONE
+        if self._outputs:
+            wanted = selected(wanted, self._outputs, header)
+        return sent, wanted._replace(media_type=media_type)
+
+
+def attributes(headers: Mapping[bytes, bytes]) -> bytes | None:
+    """The custom attributes that go back with the answer, unless they are none that may."""
+    sent = headers.get(CUSTOM_ATTRIBUTES)
+    return sent if sent is not None and _ATTRIBUTES.fullmatch(sent) else None
+
+
+def _decision_id(headers: Mapping[bytes, bytes]) -> str | None:
+    sent = headers.get(INFERENCE_ID)
+    if sent is None:
+        return None
+    if not _ID.fullmatch(sent):
+        raise InvalidHeader(
+            f"{INFERENCE_ID.decode()} must be 1 to 64 visible ASCII characters without spaces, quotes and backslashes"
+        )
+    return sent.decode()
+
+
+def _beginning(body: Body) -> bytes:
+    return body if isinstance(body, bytes) else as_file(body).read(1024)
+
+
+def _text(header: bytes | None) -> str | None:
+    return None if header is None else header.decode("latin-1")

@@ -1,0 +1,145 @@
+"""The routes that SageMaker calls, in front of both lanes, so that BentoML's middleware and limits never see them.
+
+    GET /ping   POST /invocations   GET /execution-parameters
+    POST /models   GET /models   GET, DELETE /models/{name}   POST /models/{name}/invoke   (multi-model endpoints)
+
+Scoring is the `Api`'s, as on every other route; what a request to /invocations asks for is read in `invocations.py`.
+"""
+
+import asyncio
+import time
+from pathlib import Path
+from urllib.parse import parse_qs
+
+from pydantic_core import to_json
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from preprocessing.errors import RisklineError
+from serving import metrics
+from serving.api import INVOCATIONS, Answer, Api, error_answer
+from serving.bodies import ClientGone, as_file, receive_body
+from serving.cores import cores
+from serving.errors import BodyTooLarge, ErrorAnswer, NotFound
+from serving.fastlane import FastLane, send_answer
+from serving.formats import JSON
+from serving.hosting import Hosting
+from serving.models import Models
+from serving.settings import Settings
+
+PING, PARAMETERS, MODELS = "/ping", "/execution-parameters", "/models"
+_INVOKE = "/invoke"
+_LARGEST_ORDER = 64 * 1024  # bytes of a request to load a model
+
+
+class SageMaker:
+    """Answers SageMaker's routes and hands everything else to `then`; `lane` answers what is to be scored.
+
+    `folder` is where the workers keep in common which models they have, if this is to be a multi-model endpoint.
+    """
+
+    def __init__(self, lane: FastLane, then: ASGIApp, settings: Settings, hosting: Hosting, folder: Path) -> None:
+        self._lane, self._then = lane, then
+        self._folder = folder if hosting.multi_model else None
+        self._models: Models | None = None
+        workers = settings.workers or cores()
+        self._parameters = to_json(hosting.execution_parameters(workers, settings.max_invocation_mb))
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            path: str = scope["path"]
+            if path == INVOCATIONS:
+                return await self._invocations(scope, receive, send)
+            if path in (PING, PARAMETERS):
+                return await self._shown(path, scope["method"], send)
+            if self._folder is not None and path.startswith(MODELS) and path[len(MODELS) :][:1] in ("", "/"):
+                return await self._of_models(path, scope, receive, send)
+        return await self._then(scope, receive, send)
+
+    async def _invocations(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["method"] != "POST":
+            return await self._refuse(INVOCATIONS, _not_allowed(scope["method"], INVOCATIONS, "POST"), send)
+        api = self._api()
+        if api is None:
+            return await self._refuse(INVOCATIONS, _NOT_READY, send)
+        return await self._lane.serve(api, INVOCATIONS, scope, receive, send)
+
+    async def _shown(self, path: str, method: str, send: Send) -> None:
+        """A probe has nothing to wait for: no thread, no queue, no limit."""
+        if method != "GET":
+            return await self._refuse(path, _not_allowed(method, path, "GET"), send)
+        if path == PARAMETERS:
+            return await self._answer(path, _json_answer(self._parameters), 0.0, send)
+        if self._api() is None:
+            return await self._refuse(path, _NOT_READY, send)
+        return await self._answer(path, _OK, 0.0, send)
+
+    async def _of_models(self, path: str, scope: Scope, receive: Receive, send: Send) -> None:
+        started = time.perf_counter()
+        try:
+            if (api := self._api()) is None:
+                return await self._refuse(MODELS, _NOT_READY, send)
+            if self._models is None:
+                assert self._folder is not None, "there are no such routes: this is a bug"
+                self._models = Models(self._folder, api)
+            name = path[len(MODELS) + 1 :]
+            if name.endswith(_INVOKE) and scope["method"] == "POST":
+                name = name.removesuffix(_INVOKE)
+                if (model := self._models.ready(name)) is None:
+                    model = await asyncio.to_thread(self._models.api, name)
+                return await self._lane.serve(model, INVOCATIONS, scope, receive, send)
+            answer = await self._managed(self._models, name, scope, receive)
+        except ClientGone:
+            return None
+        except RisklineError as error:
+            answer = error_answer(ErrorAnswer.of(error))
+        return await self._answer(MODELS, answer, time.perf_counter() - started, send)
+
+    async def _managed(self, models: Models, name: str, scope: Scope, receive: Receive) -> Answer:
+        method: str = scope["method"]
+        if not name:
+            if method == "POST":
+                order = await receive_body(receive, _LARGEST_ORDER)
+                body = as_file(order).read(_LARGEST_ORDER + 1)
+                if len(body) > _LARGEST_ORDER:
+                    raise BodyTooLarge(f"the body is larger than {_LARGEST_ORDER >> 10} KiB")
+                await asyncio.to_thread(models.load, body)
+                return _json_answer(b"{}")
+            if method == "GET":
+                pages = parse_qs(scope["query_string"].decode("latin-1")).get("next_page_token")
+                return _json_answer(to_json(await asyncio.to_thread(models.listed, pages[0] if pages else None)))
+            return _not_allowed(method, MODELS, "GET, POST")
+        if method == "GET":
+            return _json_answer(to_json(await asyncio.to_thread(models.shown, name)))
+        if method == "DELETE":
+            await asyncio.to_thread(models.unload, name)
+            return _json_answer(b"{}")
+        if name.endswith(_INVOKE):
+            return _not_allowed(method, f"{MODELS}/…{_INVOKE}", "POST")
+        raise NotFound(f"there is no {method} of a model")
+
+    def _api(self) -> Api | None:
+        """The worker's Api; None as long as it has not started."""
+        try:
+            return self._lane.api()
+        except Exception:  # BentoML's own, where there is no instance of the service yet
+            return None
+
+    async def _refuse(self, route: str, answer: Answer, send: Send) -> None:
+        await self._answer(route, answer, 0.0, send)
+
+    async def _answer(self, route: str, answer: Answer, seconds: float, send: Send) -> None:
+        metrics.count_request(route, answer.status, seconds)
+        await send_answer(send, answer)
+
+
+def _json_answer(body: bytes) -> Answer:
+    return Answer(200, [(b"content-type", JSON.encode()), (b"content-length", b"%d" % len(body))], body)
+
+
+def _not_allowed(method: str, path: str, allowed: str) -> Answer:
+    answer = error_answer(ErrorAnswer("method_not_allowed", f"Method Not Allowed: {method} {path}"))
+    return answer._replace(headers=[*answer.headers, (b"allow", allowed.encode())])
+
+
+_OK = Answer(200, [(b"content-length", b"0")], b"")
+_NOT_READY = error_answer(ErrorAnswer("not_ready", "the model has not proved itself yet"))
