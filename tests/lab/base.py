@@ -44,6 +44,7 @@ def import_stand_in(tag: str, lab: Path, docker: Docker, run: Run) -> None:
         shutil.rmtree(root / folder, ignore_errors=True)
     run("tar", "-C", str(root), "--numeric-owner", "-cf", str(packed), ".")
     settings = ["ENV PATH=/usr/local/bin:/usr/local/sbin:/usr/sbin:/usr/bin:/sbin:/bin", "ENV LANG=C.UTF-8"]
+    settings.append(f"ENV SSL_CERT_FILE={CERTIFICATES}")  # uv, with which BentoML installs, looks nowhere else
     changes = [f"--change={setting}" for setting in [*settings, 'CMD ["python3"]']]
     docker("import", *changes, str(packed), tag)
     packed.unlink()
