@@ -4,16 +4,18 @@ PORT ?= 3000
 HOST ?= 127.0.0.1
 VENV := .venv
 BIN := $(VENV)/bin
+ENGINE ?= $(notdir $(shell command -v docker || command -v podman))
 export BENTOML_DO_NOT_TRACK ?= true
+export DOCKER_BUILDKIT ?= 1
 export BENTOML_HOME ?= $(HOME)/bentoml
 # the file that the model store keeps for the newest model
 NEWEST_MODEL := $(BENTOML_HOME)/models/riskline/latest
 
 .DEFAULT_GOAL := help
-.PHONY: help serve train report build check quick test loadtest bench lock clean
+.PHONY: help serve train report build container check quick test container-test loadtest bench lock clean
 
 help: ## List the targets
-	@grep -E '^[a-z-]+:.*## ' Makefile | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+	@grep -E '^[a-z-]+:.*## ' Makefile | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
 
 serve: $(VENV)/training ## Train if there is no model yet, then serve on PORT (3000); settings: RISKLINE_* (README)
 	@test -n "$(RISKLINE_MODEL)" || test -f "$(NEWEST_MODEL)" || $(BIN)/python -m model.train
@@ -30,6 +32,11 @@ build: $(VENV)/training ## Pack the newest model and the service as a Bento
 	@test -f "$(NEWEST_MODEL)" || $(BIN)/python -m model.train
 	$(BIN)/bentoml build
 
+container: ## Build the image riskline with docker or podman; MODEL=archive or folder to put another model in it
+	@test -n "$(ENGINE)" || { echo "make container needs docker or podman"; exit 1; }
+	$(ENGINE) build $(if $(findstring podman,$(ENGINE)),--format docker) $(if $(MODEL),--build-arg MODEL="$(MODEL)") \
+		--build-arg REVISION="$$(git rev-parse HEAD 2>/dev/null)" -t riskline .
+
 check: $(VENV)/development ## Lint and type-check
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
@@ -38,8 +45,11 @@ check: $(VENV)/development ## Lint and type-check
 quick: check ## Check and run the tests that take seconds: what to run at every save
 	$(BIN)/pytest -m "not slow"
 
-test: check ## Check and run every test: what CI runs
-	$(BIN)/pytest
+test: check ## Check and run every test but the image's (container-test): what CI runs
+	$(BIN)/pytest -m "not container"
+
+container-test: $(VENV)/development ## Build the image and run it as SageMaker does, in an engine that is set up where needed
+	$(BIN)/pytest -m container
 
 loadtest: $(VENV)/development ## Start a server, load it with locust, leave build/loadtest.html
 	$(BIN)/python -m loadtest.run

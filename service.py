@@ -32,6 +32,7 @@ from serving.contract import (
     ScoreOutput,
     to_response,
 )
+from serving.cores import cores
 from serving.hosting import hosting
 from serving.listener import Held, spread_connections
 from serving.messages import Request
@@ -63,7 +64,7 @@ def load_model() -> Artifact:
 @bentoml.service(
     name="riskline",
     service_class=RisklineService,
-    workers=SETTINGS.workers or "cpu_count",
+    workers=SETTINGS.workers or cores(),
     traffic={"timeout": SETTINGS.timeout_s},
 )
 class Riskline:

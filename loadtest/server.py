@@ -60,7 +60,7 @@ def running_server(
     ServerNotReadyError if that does not happen in time. At its end the server gets SIGTERM; what
     is then left of it and of its workers gets SIGKILL.
     """
-    port = _free_port()
+    port = free_port()
     with tempfile.TemporaryDirectory(prefix="riskline-server-") as folder:
         log = Path(folder) / "server.log"
         with log.open("wb") as output:
@@ -83,7 +83,8 @@ def running_server(
             _end(process, workers)
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A port of the loopback interface that nobody has at this moment."""
     with socket.socket() as probe:
         probe.bind((HOST, 0))
         port: int = probe.getsockname()[1]
@@ -92,7 +93,7 @@ def _free_port() -> int:
 
 def _await_ready(process: subprocess.Popen[bytes], server: Server, port: int, path: str, within_s: float) -> None:
     deadline = time.monotonic() + within_s
-    while not _is_ready(port, path):
+    while not is_ready(port, path):
         if (code := process.poll()) is not None:
             raise ServerNotReadyError(f"the server ended with code {code} before it was ready\n{server.log_tail()}")
         if time.monotonic() > deadline:
@@ -100,7 +101,8 @@ def _await_ready(process: subprocess.Popen[bytes], server: Server, port: int, pa
         time.sleep(POLL_S)
 
 
-def _is_ready(port: int, path: str) -> bool:
+def is_ready(port: int, path: str) -> bool:
+    """Whether GET `path` on loopback answers 200 within a second."""
     connection = http.client.HTTPConnection(HOST, port, timeout=1)
     try:
         connection.request("GET", path)

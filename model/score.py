@@ -33,8 +33,9 @@ from model.storage import STORE_NAME
 from preprocessing.columns import plain
 from preprocessing.errors import InvalidApplication, InvalidBatch, MalformedBody, RisklineError
 from preprocessing.tables import Block, Table, open_csv, open_parquet
+from serving.cores import cores
 from serving.scorer import Scorer
-from serving.settings import cores, settings
+from serving.settings import settings
 from serving.tables import as_columns, parquet_writer, row_groups, schema_of
 
 BLOCK_ROWS = 16_384  # of a dozen float32 fields stay in a core's second-level cache

@@ -27,6 +27,7 @@ from preprocessing.schema import Application
 from serving import metrics
 from serving.access import AccessLog
 from serving.bodies import Body, as_file, new_file, size_of, whole
+from serving.cores import cores
 from serving.errors import STATUS, BodyTooLarge, ErrorAnswer
 from serving.explanation import explain
 from serving.formats import JSON, Format, format_accepted, format_of, is_bulk
@@ -35,7 +36,7 @@ from serving.invocations import CUSTOM_ATTRIBUTES, MOST_OF_ONE, Invocations, att
 from serving.invocations import ONE as ONE_APPLICATION
 from serving.messages import Answer, Request, text
 from serving.scorer import Score, Scorer, Scores
-from serving.settings import Settings, cores
+from serving.settings import Settings
 from serving.turn import Turn
 
 log = logging.getLogger("riskline")

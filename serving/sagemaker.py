@@ -18,12 +18,13 @@ from preprocessing.errors import RisklineError
 from serving import metrics
 from serving.api import INVOCATIONS, Api
 from serving.bodies import ClientGone, as_file, receive_body
+from serving.cores import cores
 from serving.errors import BodyTooLarge, ErrorAnswer, NotFound
 from serving.fastlane import FastLane, send_answer
 from serving.hosting import Hosting
 from serving.messages import Answer, error_answer, json_answer
 from serving.models import Models
-from serving.settings import Settings, cores
+from serving.settings import Settings
 
 PING, PARAMETERS, MODELS = "/ping", "/execution-parameters", "/models"
 _INVOKE = "/invoke"

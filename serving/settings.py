@@ -103,8 +103,3 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
 def settings() -> Settings:
     """This process's settings, read at the first call."""
     return read_settings(os.environ)
-
-
-def cores() -> int:
-    """The cores that this process may run on."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -1,0 +1,89 @@
+"""What is in the image, and what is not."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+import yaml
+
+from loadtest.container import DockerError, running_container
+from model.artifact import Artifact
+from model.storage import MANIFEST, read_folder, write_archive
+from serving import VERSION
+from tests.container.conftest import ROOT
+from tests.lab.engine import Engine
+
+pytestmark = [pytest.mark.slow, pytest.mark.container]
+
+MOST_MIB_OF_ITS_OWN = 450
+LABELS = ("accept-bind-to-port", "multi-models")
+
+
+def within(engine: Engine, image: str, script: str, *options: str) -> str:
+    return engine.docker("run", "--rm", "--network=none", *options, "--entrypoint=sh", image, "-c", script)
+
+
+def test_it_says_what_it_is(engine: Engine, image: str) -> None:
+    [described] = json.loads(engine.docker("inspect", image))
+    labels = described["Config"]["Labels"]
+    assert labels["org.opencontainers.image.version"] == VERSION
+    assert all(labels[f"com.amazonaws.sagemaker.capabilities.{name}"] == "true" for name in LABELS)
+    assert described["Config"]["User"] == "1000:1000"
+    assert described["Config"]["Cmd"] == ["serve"]
+    assert list(described["Config"]["ExposedPorts"]) == ["8080/tcp"]
+
+
+def test_it_stays_small(engine: Engine, image: str) -> None:
+    sizes = {name: int(engine.docker("inspect", "-f", "{{.Size}}", name)) for name in (image, engine.base)}
+    assert (sizes[image] - sizes[engine.base]) / 2**20 < MOST_MIB_OF_ITS_OWN
+
+
+def test_nothing_that_builds_or_trains_gets_in(engine: Engine, image: str) -> None:
+    tools = (
+        "for tool in cc gcc g++ make git uv; do command -v $tool; done; find / -xdev -path '*/.cache/*' -type f; true"
+    )
+    assert within(engine, image, tools, "--user=0") == ""
+    packages = within(engine, image, "ls /opt/riskline/environment/lib/python3*/site-packages").split()
+    assert "onnxruntime" in packages
+    assert {"pip", "xgboost", "sklearn", "scipy", "pandas", "onnx", "ndonnx"}.isdisjoint(packages)
+
+
+def test_the_application_in_it_is_what_a_bento_packs(engine: Engine, image: str) -> None:
+    listed = yaml.safe_load((ROOT / "bentofile.yaml").read_text())["include"]
+    expected = set()
+    for entry in (entry.strip("/") for entry in listed):
+        expected |= (
+            {path.name for path in (ROOT / entry).glob("*.py")} if (ROOT / entry).is_dir() else {Path(entry).name}
+        )
+    expected -= {"features.py", "README.md"}  # features are inside the model's graph
+    found = within(engine, image, "find /opt/riskline/application -name '*.py'").splitlines()
+    assert {Path(path).name for path in found} == expected
+
+
+def test_everybody_may_read_it_and_nobody_but_root_write_it(engine: Engine, image: str) -> None:
+    script = "find /opt/riskline ! -type l \\( -perm /022 -o ! -perm -004 -o ! -user 0 \\)"
+    assert within(engine, image, script, "--user=0") == ""
+
+
+def test_a_given_model_takes_the_place_of_the_trained_one(
+    engine: Engine, clone: Path, other: tuple[Path, Artifact]
+) -> None:
+    folder, artifact = other
+    for name in ("given.tar.gz", "given"):
+        if name.endswith(".gz"):
+            write_archive(read_folder(folder), clone / name)
+        else:
+            shutil.copytree(folder, clone / name)
+        engine.build(clone, "riskline:test-given", MODEL=name)
+        with running_container(engine.docker, "riskline:test-given") as container:
+            manifest = json.loads(container.execute("cat", f"/opt/riskline/model/{MANIFEST}"))
+        assert manifest["files"] == artifact.manifest.files
+    engine.docker("rmi", "riskline:test-given")
+
+
+def test_what_is_no_model_does_not_become_an_image(engine: Engine, clone: Path) -> None:
+    (clone / "foreign").mkdir()
+    (clone / "foreign/model.pkl").write_bytes(b"\x80\x04N.")
+    with pytest.raises(DockerError, match=r"is not a Riskline model: it has no manifest\.json"):
+        engine.build(clone, "riskline:test-foreign", MODEL="foreign")
