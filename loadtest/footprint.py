@@ -5,6 +5,7 @@ python -m loadtest.footprint
 
 import json
 import subprocess
+import sys
 import tempfile
 import time
 import venv
@@ -13,7 +14,7 @@ from pathlib import Path
 import httpx
 import psutil
 
-from loadtest.server import ROOT, running_server
+from loadtest.server import ROOT, ServerNotReadyError, running_server
 from preprocessing.encode import FIELDS
 
 SERVING = ROOT / "requirements/serving.txt"
@@ -22,7 +23,10 @@ EXAMPLE = {field.name: field.kind.example for field in FIELDS}
 
 
 def main() -> None:
-    figures = {**_start_up_and_memory(), **_environment()}
+    try:
+        figures = {**_start_up_and_memory(), **_environment()}
+    except ServerNotReadyError as error:
+        sys.exit(f"footprint: {error}")
     print(json.dumps(figures, indent=1))  # noqa: T201
 
 
