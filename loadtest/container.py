@@ -118,10 +118,14 @@ def running_container(
 def _await_ready(container: Container, path: str, within_s: float) -> None:
     deadline = time.monotonic() + within_s
     while not is_ready(container.port, path):
-        tail = "\n".join(container.logs().splitlines()[-LINES_SHOWN:])
         if container.inspect("{{.State.Running}}") != "true":
             code = container.inspect("{{.State.ExitCode}}")
-            raise ServerNotReadyError(f"the container ended with code {code} before it was ready\n{tail}")
+            raise ServerNotReadyError(f"the container ended with code {code} before it was ready\n{_tail(container)}")
         if time.monotonic() > deadline:
-            raise ServerNotReadyError(f"the container was not ready within {within_s:g} s\n{tail}")
+            raise ServerNotReadyError(f"the container was not ready within {within_s:g} s\n{_tail(container)}")
         time.sleep(POLL_S)
+
+
+def _tail(container: Container) -> str:
+    """Read after its end is known: what it said last is there then."""
+    return "\n".join(container.logs().splitlines()[-LINES_SHOWN:])
