@@ -33,7 +33,7 @@ import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from model.errors import ArtifactError, PolicyError
-from model.graph import CONTRIBUTIONS, FEATURES, MARGIN, PROBABILITY, Graph, side_by_side
+from model.graph import CONTRIBUTIONS, FEATURES, PROBABILITY, Graph, side_by_side
 from model.policy import Policy, Tier, answered
 from model.reference import Contributions, Reference
 from model.storage import MANIFEST, STORE_NAME, read, sha256, write_archive
@@ -195,7 +195,7 @@ def verify(files: Mapping[str, bytes], origin: str) -> Artifact:
             Policy.from_json(files[POLICY]),
             Reference.model_validate_json(files[REFERENCE]),
             [Golden.model_validate(row) for row in json.loads(files[GOLDEN])],
-            Graph(files[GRAPH], [PROBABILITY, MARGIN]),
+            Graph(files[GRAPH], [PROBABILITY]),
             Graph(files[BULK], [PROBABILITY]) if BULK in manifest.files else None,
             Graph(files[CONTRIBUTIONS_GRAPH], [CONTRIBUTIONS]),
             Graph(files[FEATURES_GRAPH], [FEATURES]),

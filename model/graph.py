@@ -31,9 +31,9 @@ class Graph:
         self._session: Any = onnxruntime.InferenceSession(onnx, options, providers=["CPUExecutionProvider"])
         self._outputs = list(outputs)
 
-    def run(self, matrix: Matrix) -> list[npt.NDArray[np.float32]]:
-        """One array for each output, all with one row for each row of the matrix."""
-        arrays: list[npt.NDArray[np.float32]] = self._session.run(self._outputs, {INPUT: matrix})
+    def run(self, matrix: Matrix, outputs: Sequence[str] | None = None) -> list[npt.NDArray[np.float32]]:
+        """One array for each of the outputs, all with one row for each row of the matrix."""
+        arrays: list[npt.NDArray[np.float32]] = self._session.run(outputs or self._outputs, {INPUT: matrix})
         return arrays
 
     def first(self, matrix: Matrix, block_rows: int) -> npt.NDArray[np.float32]:

@@ -18,9 +18,8 @@ _END = ',"warnings":[]}'
 def json_rows(scores: Scores) -> list[str]:
     """One JSON object for each row: its score, or its own error."""
     versions = f',"model_version":"{scores.model_version}","policy_version":"{scores.policy_version}","decision_id":"'
-    tiers = _TIERS
     rows = [  # !r, because a float is formatted by repr a good deal faster than without
-        f'{{"probability":{probability!r}{tiers[tier]}{points}{versions}{decision_id}"{_END}'
+        f'{{"probability":{probability!r}{_TIERS[tier]}{points}{versions}{decision_id}"{_END}'
         for probability, tier, points, decision_id in zip(
             scores.probability, scores.tier, scores.points, scores.decision_id, strict=True
         )

@@ -5,9 +5,12 @@ from dataclasses import dataclass
 from math import log
 from typing import Annotated
 
+import numpy as np
+import numpy.typing as npt
 from pydantic import Field
 
 from model.changes import smallest_changes
+from model.graph import MARGIN
 from model.policy import DIGITS, TIERS, Tier
 from preprocessing.encode import MODEL_FIELDS, encode
 from preprocessing.fields import Number
@@ -64,7 +67,7 @@ def explain(scorer: Scorer, application: Application) -> tuple[Explanation, Scor
     scores = scorer.score(batch, explain=[0])
     score = scores.row(0)
     assert isinstance(score, Score), "a valid application has a score: this is a bug"
-    [[margin]] = artifact.graph.run(batch.matrix)[1].tolist()
+    [[margin]] = artifact.graph.run(batch.matrix, [MARGIN])[0].tolist()
     [contributions] = artifact.contributions(batch.matrix).tolist()
     better = artifact.policy.better_tier(scores.tier[0])
     explanation = Explanation(
@@ -76,15 +79,16 @@ def explain(scorer: Scorer, application: Application) -> tuple[Explanation, Scor
         },
         reasons_against=scorer.against,
         next_tier=better and NextTier(*better, round(margin - log(better[1] / (1 - better[1])), DIGITS)),
-        changes=_suggestions(scorer, application, better[1]) if better else (),
+        changes=_suggestions(scorer, application, batch.matrix[0], better[1]) if better else (),
     )
     return explanation, scores
 
 
-def _suggestions(scorer: Scorer, application: Application, below: float) -> tuple[Suggestion, ...]:
+def _suggestions(
+    scorer: Scorer, application: Application, codes: npt.NDArray[np.float32], below: float
+) -> tuple[Suggestion, ...]:
     """Each is scored the way that an application with these values would be."""
     given = application.model_dump(exclude_unset=True)
-    [codes] = encode([application]).matrix
     changes = [_in_their_type(change.to) for change in smallest_changes(scorer.artifact, codes, below)]
     changed = [Application.model_validate({**given, **change}) for change in changes]
     scores = scorer.score(encode(changed))

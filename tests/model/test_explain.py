@@ -177,7 +177,7 @@ def test_the_graph_for_large_batches_gives_the_very_bits_of_the_other(labelled: 
 
 
 def test_margin_is_bias_and_contributions(artifact: Artifact, labelled: Labelled) -> None:
-    [_, margin] = artifact.graph.run(labelled.matrix)
+    [margin] = artifact.graph.run(labelled.matrix, [MARGIN])
     explained = artifact.contributions(labelled.matrix).sum(axis=1) + artifact.reference.bias
     np.testing.assert_allclose(explained, margin[:, 0], atol=CONTRIBUTION_TOLERANCE)
     assert (MARGIN, CONTRIBUTIONS) == ("margin", "contributions")
