@@ -30,6 +30,7 @@ FROM environment AS application
 WORKDIR /opt/riskline/application
 COPY service.py ./
 COPY serving/ serving/
+COPY decisions/ decisions/
 # serving's part of model/, as bentofile.yaml lists it
 COPY model/__init__.py model/artifact.py model/changes.py model/errors.py model/graph.py model/places.py \
      model/policy.py model/reference.py model/score.py model/storage.py model/

@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 from pydantic_core import to_json
 
 from preprocessing.decode import decode_application
-from preprocessing.encode import FIELDS, Batch
+from preprocessing.encode import FIELDS, Batch, Codes
 from preprocessing.errors import (
     LONGEST_NAME_REPEATED,
     MOST_PROBLEMS_TOLD,
@@ -27,7 +27,7 @@ from preprocessing.errors import (
     Problem,
 )
 from preprocessing.fields import Category, Field, Number
-from preprocessing.rules import WRONG, Codes, judge
+from preprocessing.rules import WRONG, judge
 
 _NUMBERS = {field.name for field in FIELDS if isinstance(field.kind, Number)}
 _NUMBER = r"^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$"
@@ -79,9 +79,9 @@ def encode_table(table: pa.RecordBatch | pa.Table, text: pa.RecordBatch | pa.Tab
         row[:] = _codes(table.column(field.name), field) if field.name in table.schema.names else np.nan
     matrix, rows = judge(codes)
     if not rows.size:
-        return Batch(matrix, {})
+        return Batch(matrix, {}, codes)
     records = _records(table, rows) if text is None else _records_of_text(text, rows)
-    return Batch(matrix, dict(zip(rows.tolist(), map(_refusal, records), strict=True)))
+    return Batch(matrix, dict(zip(rows.tolist(), map(_refusal, records), strict=True)), codes)
 
 
 def field_codes(table: pa.RecordBatch | pa.Table, field: Field) -> Codes:

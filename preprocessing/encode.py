@@ -5,6 +5,7 @@ missing value is NaN. Nothing here is learned, so records and columns need no sh
 its place as a row of NaN, so that an index means the same row from the caller's body to the answer.
 """
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from operator import attrgetter
@@ -12,33 +13,44 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from pydantic_core import to_json
 
 from preprocessing.errors import InvalidApplication
 from preprocessing.fields import Category, Field, fields_of
 from preprocessing.schema import Application
 
 Matrix = npt.NDArray[np.float32]
+Codes = npt.NDArray[np.float64]
 Row = Application | InvalidApplication
 
 FIELDS: tuple[Field, ...] = fields_of(Application)
 MODEL_FIELDS: tuple[Field, ...] = tuple(field for field in FIELDS if not field.kind.protected)
 COLUMN: Mapping[str, int] = {field.name: index for index, field in enumerate(MODEL_FIELDS)}
 
-_values_of = attrgetter(*COLUMN)
-_NOTHING = (None,) * len(MODEL_FIELDS)
+# says which model fits: a sha256 over everything about the fields that a model depends on
+SCHEMA_VERSION = hashlib.sha256(to_json([field.fingerprint() for field in FIELDS])).hexdigest()[:12]
+MODEL_PLACES = [FIELDS.index(field) for field in MODEL_FIELDS]
+
+_values_of = attrgetter(*(field.name for field in FIELDS))
+_NOTHING = (None,) * len(FIELDS)
 _NUMBER_CODES: dict[float | None, float] = {None: float("nan")}
 # For each slot the words' codes; a number is looked up too, not found, and stands for itself.
 _CODES: list[Mapping[Any, float]] = [
-    field.kind.codes if isinstance(field.kind, Category) else _NUMBER_CODES for field in MODEL_FIELDS
+    field.kind.codes if isinstance(field.kind, Category) else _NUMBER_CODES for field in FIELDS
 ]
 
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """`matrix` (rows, fields) float32 in the caller's order; `refused` says by row what was wrong with it."""
+    """`matrix` (rows, model fields) float32 in the caller's order; `refused` says by row what was wrong with it.
+
+    `codes` (fields, rows) float64 is what the applications say, protected fields included, in codes and with NaN for
+    missing: what is recorded. None where nobody will record them.
+    """
 
     matrix: Matrix
     refused: Mapping[int, InvalidApplication]
+    codes: Codes | None = None
 
 
 def encode(rows: Sequence[Row]) -> Batch:
@@ -51,5 +63,5 @@ def encode(rows: Sequence[Row]) -> Batch:
             _CODES, _NOTHING if isinstance(row, InvalidApplication) else _values_of(row), strict=True
         )
     ]
-    matrix = np.fromiter(codes, dtype=np.float32, count=len(codes))
-    return Batch(matrix.reshape(len(rows), len(MODEL_FIELDS)), refused)
+    every = np.fromiter(codes, dtype=np.float64, count=len(codes)).reshape(len(rows), len(FIELDS))
+    return Batch(every[:, MODEL_PLACES].astype(np.float32), refused, every.T)

@@ -90,6 +90,6 @@ def _read(body: bytes, most_rows: int | None) -> Batch | None:
     codes[not_sent] = np.nan
     matrix, refused = judge(codes)
     if not refused.size:
-        return Batch(matrix, {})
+        return Batch(matrix, {}, codes)
     elements = from_json(body)["applications"]
-    return Batch(matrix, {row: reason_for_refusal(elements[row]) for row in refused.tolist()})
+    return Batch(matrix, {row: reason_for_refusal(elements[row]) for row in refused.tolist()}, codes)

@@ -6,10 +6,9 @@ They only find the rows that break a rule; what is wrong with such a row is said
 import numpy as np
 import numpy.typing as npt
 
-from preprocessing.encode import FIELDS, MODEL_FIELDS, Matrix
+from preprocessing.encode import FIELDS, MODEL_PLACES, Codes, Matrix
 from preprocessing.fields import Category, Field, Number
 
-Codes = npt.NDArray[np.float64]
 WRONG = np.inf  # stands for what is no value of its field at all; no range contains it
 
 
@@ -24,7 +23,6 @@ def _range(field: Field) -> tuple[float, float]:
 _LOW, _HIGH = np.array([_range(field) for field in FIELDS]).T[..., np.newaxis]
 _OPTIONAL = np.array([[not field.required] for field in FIELDS])
 _WHOLE = [place for place, field in enumerate(FIELDS) if isinstance(field.kind, Number) and field.kind.whole]
-_MODEL = [FIELDS.index(field) for field in MODEL_FIELDS]
 
 
 def judge(codes: Codes) -> tuple[Matrix, npt.NDArray[np.intp]]:
@@ -40,4 +38,4 @@ def judge(codes: Codes) -> tuple[Matrix, npt.NDArray[np.intp]]:
     valid |= np.isnan(codes) & _OPTIONAL
     refused = np.flatnonzero(~valid.all(axis=0))
     codes[:, refused] = np.nan
-    return np.ascontiguousarray(codes[_MODEL].T, dtype=np.float32), refused
+    return np.ascontiguousarray(codes[MODEL_PLACES].T, dtype=np.float32), refused

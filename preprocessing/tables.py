@@ -219,12 +219,15 @@ def _with_places_kept(block: Block, number: int, wrong_width: dict[int, InvalidA
     if not places:
         return block
     stood = np.setdiff1d(np.arange(rows + len(places)), places)
+    assert block.batch.codes is not None, "columns are read with their codes"
     matrix = np.full((rows + len(places), block.batch.matrix.shape[1]), np.nan, dtype=np.float32)
     matrix[stood] = block.batch.matrix
+    codes = np.full((len(FIELDS), rows + len(places)), np.nan)
+    codes[:, stood] = block.batch.codes
     refused = {**{int(stood[row]): error for row, error in block.batch.refused.items()}, **skipped}
     before = np.full(len(matrix), -1)
     before[stood] = np.arange(rows)
-    return Block(Batch(matrix, refused), block.kept.take(pa.array(before, mask=before < 0)))
+    return Block(Batch(matrix, refused, codes), block.kept.take(pa.array(before, mask=before < 0)))
 
 
 def _native(source: BinaryIO) -> Any:

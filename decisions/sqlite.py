@@ -1,0 +1,170 @@
+"""The embedded store: one SQLite file in WAL mode, for all workers of a machine and the commands beside them.
+
+The journals make a decision durable; this makes it findable. So commits here need not wait for the disk: what a power
+failure takes from the end, the journals still have, and `Store.sync` is called before one of them is deleted.
+"""
+
+import json
+import sqlite3
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from decisions.errors import StoreError
+from decisions.record import Line, Place, Record
+
+APPLICATION_ID = 0x5269736B  # "Risk", in the file's header: so that nobody else's file is taken for ours
+VERSION = 1
+BUSY_S = 5.0
+_TABLES = """
+CREATE TABLE chains (
+    chain TEXT PRIMARY KEY,
+    number INTEGER NOT NULL,    -- of its newest record here
+    hash BLOB NOT NULL,         -- of its newest record here
+    offset INTEGER NOT NULL,    -- the byte after that record in the journal
+    opening TEXT NOT NULL,      -- the chain's first record
+    signed INTEGER NOT NULL     -- the newest of its records that another chain's opening names
+) STRICT;
+CREATE TABLE decisions (
+    n INTEGER PRIMARY KEY,      -- the order in which they came here
+    chain TEXT NOT NULL,
+    number INTEGER NOT NULL,
+    id TEXT NOT NULL UNIQUE,
+    time TEXT NOT NULL,         -- RFC 3339 in UTC
+    channel TEXT NOT NULL,
+    tier TEXT NOT NULL,
+    facts TEXT NOT NULL,        -- JSON, see decisions/record.py
+    personal TEXT,              -- JSON; NULL once it is forgotten
+    digest BLOB NOT NULL,       -- sha256 of personal
+    hash BLOB NOT NULL
+) STRICT;
+CREATE INDEX decisions_by_time ON decisions (time);
+CREATE UNIQUE INDEX decisions_by_chain ON decisions (chain, number);
+"""
+_COLUMNS = "chain, number, id, time, channel, tier, facts, personal, digest, hash"
+_AT_ONCE = 64  # rows of one INSERT: the interpreter is given back once for all of them
+_IDS_AT_ONCE = 500
+
+
+class Head(NamedTuple):
+    """How far a chain is in the store: its newest record's place, and the byte after it in the chain's journal."""
+
+    place: Place
+    offset: int
+
+
+class SQLiteStore:
+    """Opens the file, or makes it; StoreError in one line where it is not a whole file of ours."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._lock = threading.RLock()
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._connection = sqlite3.connect(path, timeout=BUSY_S, isolation_level=None, check_same_thread=False)
+            self._prepare()
+        except (sqlite3.Error, OSError) as error:
+            raise StoreError(f"{path} cannot be used for decisions ({error})") from None
+
+    def _prepare(self) -> None:
+        run = self._connection.execute
+        [[owner], [tables]] = [*run("PRAGMA application_id"), *run("SELECT count(*) FROM sqlite_schema")]
+        if (owner, tables) != (0, 0) and owner != APPLICATION_ID:
+            raise StoreError(f"{self._path} is another program's SQLite file; name another place for decisions")
+        run("PRAGMA journal_mode = WAL")
+        run("PRAGMA synchronous = NORMAL")
+        run("PRAGMA secure_delete = ON")  # what is forgotten is overwritten
+        with self.writing():
+            [[version]] = run("PRAGMA user_version")
+            if version == 0:
+                for statement in _TABLES.split(";\n"):
+                    run(statement)
+                run(f"PRAGMA application_id = {APPLICATION_ID}")
+                run(f"PRAGMA user_version = {VERSION}")
+            elif version != VERSION:
+                raise StoreError(f"{self._path} was written by another version of Riskline (form {version})")
+        [[verdict]] = run("PRAGMA quick_check(1)")
+        if verdict != "ok":
+            raise StoreError(f"{self._path} is damaged ({verdict}); restore it from a backup or move it away")
+
+    @contextmanager
+    def writing(self) -> Iterator[None]:
+        """A transaction that keeps every other writer waiting, in this process and in others."""
+        with self._lock:
+            self._connection.execute("BEGIN IMMEDIATE")
+            try:
+                yield
+                self._connection.execute("COMMIT")
+            except BaseException:
+                if self._connection.in_transaction:  # SQLite has ended it itself where the disk is full
+                    self._connection.execute("ROLLBACK")
+                raise
+
+    def heads(self) -> dict[str, Head]:
+        """How far each chain is here."""
+        rows = self._run("SELECT chain, number, hash, offset FROM chains")
+        return {chain: Head(Place(number, hash_), offset) for chain, number, hash_, offset in rows}
+
+    def head(self, chain: str) -> Head | None:
+        """How far one chain is here; None where there is nothing of it."""
+        rows = self._run("SELECT number, hash, offset FROM chains WHERE chain = ?", (chain,))
+        return next((Head(Place(number, hash_), offset) for number, hash_, offset in rows), None)
+
+    def put(self, chain: str, lines: Sequence[Line], head: Head) -> None:
+        """Adds a chain's next records, which end at `head`."""
+        first = head.place.number - len(lines) + 1
+        if first == 0:
+            opening, *lines = lines
+            self._open(chain, opening, head)
+            first = 1
+        else:
+            self._run(
+                "UPDATE chains SET number = ?, hash = ?, offset = ? WHERE chain = ?", (*head.place, head.offset, chain)
+            )
+        for start in range(0, len(lines), _AT_ONCE):
+            self._insert(chain, first + start, lines[start : start + _AT_ONCE])
+
+    def _insert(self, chain: str, first: int, lines: Sequence[Line]) -> None:
+        places = ", ".join(["(?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"] * len(lines))
+        values: list[Any] = []
+        for number, (entry, digest, hash_) in enumerate(lines, first):
+            values += (chain, number, *entry, digest, hash_)
+        self._run(f"INSERT INTO decisions ({_COLUMNS}) VALUES {places}", values)  # noqa: S608 - nothing but places
+
+    def _open(self, chain: str, opening: Line, head: Head) -> None:
+        values = (chain, *head.place, head.offset, opening.entry.facts, -1)
+        self._run("INSERT INTO chains VALUES (?, ?, ?, ?, ?, ?)", values)
+        for other, (number, _) in json.loads(opening.entry.facts)["heads"].items():
+            self._run("UPDATE chains SET signed = max(signed, ?) WHERE chain = ?", (number, other))
+
+    def unsigned(self) -> dict[str, Place]:
+        """The heads of the chains that have grown since another one's opening named them."""
+        rows = self._run("SELECT chain, number, hash FROM chains WHERE number > signed")
+        return {chain: Place(number, hash_) for chain, number, hash_ in rows}
+
+    def get(self, ids: Sequence[str]) -> dict[str, Record]:
+        """Those of the decisions that are here."""
+        found: dict[str, Record] = {}
+        for start in range(0, len(ids), _IDS_AT_ONCE):
+            some = ids[start : start + _IDS_AT_ONCE]
+            places = ", ".join("?" * len(some))
+            for id_, *rest in self._run(
+                f"SELECT id, chain, number, hash, facts, personal, digest FROM decisions WHERE id IN ({places})",  # noqa: S608
+                some,
+            ):
+                found[id_] = Record(*rest)
+        return found
+
+    def sync(self) -> None:
+        """Makes sure that everything here is on disk."""
+        self._run("PRAGMA wal_checkpoint(FULL)")
+
+    def close(self) -> None:
+        with self._lock:
+            self._connection.close()
+
+    def _run(self, statement: str, values: Sequence[Any] | Mapping[str, Any] = ()) -> list[tuple[Any, ...]]:
+        with self._lock:
+            return self._connection.execute(statement, values).fetchall()
