@@ -44,7 +44,8 @@ REGION = $(word 4,$(subst ., ,$(REGISTRY)))
 BUILT_FROM = {{index .Config.Labels "org.opencontainers.image.revision"}}
 push: ## Push the image riskline to ECR=<registry>/<repository>, tagged with its commit and, if given, TAG
 	@test -n "$(ENGINE)" || { echo "make push needs docker or podman"; exit 1; }
-	@case "$(ECR)" in *.dkr.ecr.*.*/?*) ;; *) echo "make push needs ECR=<registry>/<repository> in Amazon's ECR"; exit 1; esac
+	@case "$(ECR)" in *.dkr.ecr.*.*/?*) ;; \
+		*) echo "make push needs ECR=<registry>/<repository> in Amazon's ECR"; exit 1; esac
 	@command -v aws >/dev/null || { echo "make push needs Amazon's command line, aws"; exit 1; }
 	@$(ENGINE) image inspect riskline >/dev/null 2>&1 || { echo "there is no image riskline; run make container"; exit 1; }
 	@aws ecr get-login-password --region $(REGION) | $(ENGINE) login --username AWS --password-stdin $(REGISTRY)
@@ -72,7 +73,7 @@ loadtest: $(VENV)/development ## Start a server, load it with locust, leave buil
 bench: $(VENV)/development ## Measure side by side with other servers (20 min; QUICK=1: 4 min); leaves loadtest/results.md
 	$(BIN)/python -m loadtest.bench $(if $(QUICK),--quick)
 
-lock: $(VENV)/development ## Lock the dependencies of pyproject.toml and of the bench's contenders anew, with hashes
+lock: $(VENV)/development ## Lock the dependencies of pyproject.toml and of the environments beside it anew, with hashes
 	$(BIN)/python requirements/lock.py
 	$(BIN)/python -m loadtest.bench_lock
 

@@ -60,6 +60,10 @@ def test_models_and_inputs_are_read_and_outputs_are_written() -> None:
     allowed = statements(made("role"))
     bucket = "arn:aws:s3:::lender"
     assert allowed["ReadModelsAndInputs"]["Resource"] == [f"{bucket}/riskline/models/*", f"{bucket}/riskline/in/*"]
+    listed = allowed["ListModelsAndInputs"]
+    assert listed["Resource"] == bucket
+    # a job may name the prefix itself as its input
+    assert listed["Condition"] == {"StringLike": {"s3:prefix": ["riskline/models/*", "riskline/in", "riskline/in/*"]}}
     assert allowed["WriteOutputs"]["Resource"] == f"{bucket}/riskline/out/*"
     writing = {sid for sid, each in allowed.items() if "s3:PutObject" in as_list(each["Action"])}
     assert writing == {"WriteOutputs"}
