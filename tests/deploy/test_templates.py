@@ -91,7 +91,7 @@ def test_a_rollback_watches_the_new_fleet_alone() -> None:
     resources = made("realtime", EndpointName="risk")
     alarms = rollback_alarms(resources)
     watched = [alarm["MetricName"] for alarm in alarms]
-    assert watched == ["Invocation5XXErrors", "InvocationModelErrors", "ModelLatency"]
+    assert watched == ["Invocation5XXErrors", "Invocation4XXErrors", "ModelLatency"]
     for alarm in alarms:
         assert {each["Name"]: each["Value"] for each in alarm["Dimensions"]} == {
             "EndpointName": "risk",
