@@ -47,20 +47,21 @@ def test_every_port_is_another_one_and_for_this_machine_alone(services: dict[str
     assert {port["host_ip"] for port in ports} == {HOST}
 
 
-def test_what_others_make_is_pinned_and_every_variable_is_heard(services: dict[str, Any]) -> None:
+def test_the_image_is_ours_and_what_others_make_is_pinned(services: dict[str, Any]) -> None:
     assert services["riskline"]["image"] == "riskline"  # as `make container` names it
     assert Path(services["riskline"]["build"]["context"]) == ROOT
     for name in ("prometheus", "grafana"):
         assert re.fullmatch(rf"\w+/{name}:v?\d+\.\d+\.\d+", services[name]["image"])
+
+
+def test_every_variable_is_heard() -> None:
     given = {name: str(number) for number, name in enumerate(VARIABLES, 1)}
-    other = understood(FILE, **given)
-    heard = [other["riskline"]["image"], other["riskline"]["ports"][0]["published"], other["riskline"]["cpus"]]
-    heard += [
-        other["riskline"]["mem_limit"],
-        *(other[name]["image"].split(":")[1] for name in ("prometheus", "grafana")),
-    ]
-    assert list(map(str, heard)) == list(given.values())
-    assert set(re.findall(r"\$\{(\w+)", FILE.read_text())) == set(VARIABLES)
+    assert set(re.findall(r"\$\{(\w+)", FILE.read_text())) == set(given)
+    services = understood(FILE, **given)
+    ours = services["riskline"]
+    images = [services[name]["image"].split(":")[1] for name in ("prometheus", "grafana")]
+    heard = [ours["image"], ours["ports"][0]["published"], ours["cpus"], ours["mem_limit"], *images]
+    assert [str(value) for value in heard] == list(given.values())
 
 
 def test_each_waits_until_the_one_that_it_asks_is_healthy(services: dict[str, Any]) -> None:
