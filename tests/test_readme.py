@@ -113,6 +113,7 @@ def test_the_layout_table_names_what_is_there() -> None:
 
 def test_the_version_is_the_same_everywhere() -> None:
     assert f'version = "{VERSION}"' in (ROOT / "pyproject.toml").read_text()
+    assert set(re.findall(r"/riskline:([\d.]+)", README)) == {VERSION}
 
 
 @pytest.mark.parametrize("document", ["README.md", "CONTRIBUTING.md", *map(str, Path(ROOT / "docs").rglob("*.md"))])
