@@ -5,6 +5,9 @@ HOST ?= 127.0.0.1
 VENV := .venv
 BIN := $(VENV)/bin
 ENGINE ?= $(notdir $(shell command -v docker || command -v podman))
+IMAGE ?= riskline
+# more options for the engine, --network=host say
+BUILD_OPTIONS ?=
 export BENTOML_DO_NOT_TRACK ?= true
 export DOCKER_BUILDKIT ?= 1
 export BENTOML_HOME ?= $(HOME)/bentoml
@@ -32,10 +35,10 @@ build: $(VENV)/training ## Pack the newest model and the service as a Bento
 	@test -f "$(NEWEST_MODEL)" || $(BIN)/python -m model.train
 	$(BIN)/bentoml build
 
-container: ## Build the image riskline with docker or podman; MODEL=archive or folder to put another model in it
+container: ## Build the image IMAGE (riskline) with docker or podman; MODEL=archive or folder to put another model in it
 	@test -n "$(ENGINE)" || { echo "make container needs docker or podman"; exit 1; }
 	$(ENGINE) build $(if $(findstring podman,$(ENGINE)),--format docker) $(if $(MODEL),--build-arg MODEL="$(MODEL)") \
-		--build-arg REVISION="$$(git rev-parse HEAD 2>/dev/null)" -t riskline .
+		--build-arg REVISION="$$(git rev-parse HEAD 2>/dev/null)" $(BUILD_OPTIONS) -t $(IMAGE) .
 
 check: $(VENV)/development ## Lint and type-check
 	$(BIN)/ruff format --check .

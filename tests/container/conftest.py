@@ -11,7 +11,7 @@ from model.artifact import Artifact, verify
 from model.data import Labelled
 from model.storage import write_folder
 from model.train import Options, train
-from tests.bento import bentoml
+from tests.bento import bentoml, run
 from tests.lab.engine import Engine, NoEngineError, running_engine
 
 ROOT = Path(__file__).parent.parent.parent
@@ -39,14 +39,16 @@ def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session", params=["dockerfile", "bento"])
 def image(request: pytest.FixtureRequest, engine: Engine) -> str:
-    """Built by `docker build`, from what a fresh clone has, or by `bentoml build` and `bentoml containerize`."""
+    """Built by `make container`, from what a fresh clone has, or by `bentoml build` and `bentoml containerize`."""
     tag = f"riskline:test-{request.param}"
     if request.param == "dockerfile":
-        engine.build(request.getfixturevalue("clone"), tag)
+        options = f"BUILD_OPTIONS=--network=host --build-arg=BASE={engine.base}"
+        clone = request.getfixturevalue("clone")
+        run(["make", "container", f"IMAGE={tag}", options], engine.docker.environment, cwd=clone)
     else:
         home = request.getfixturevalue("bento_home")
-        options = ["--image-tag", tag, "--opt", "network=host"]
-        bentoml(home, "containerize", "riskline:latest", *options, **engine.docker.environment)
+        named = ["riskline:latest", "--image-tag", tag, "--opt", "network=host"]
+        bentoml(home, "containerize", *named, **engine.docker.environment)
     return tag
 
 
