@@ -16,7 +16,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from preprocessing.errors import RisklineError
 from serving import metrics
-from serving.api import INVOCATIONS, Api
+from serving.api import INVOCATIONS, ROUTES, Api
 from serving.bodies import ClientGone, as_file, receive_body
 from serving.cores import cores
 from serving.errors import BodyTooLarge, ErrorAnswer, NotFound
@@ -29,6 +29,7 @@ from serving.settings import Settings
 PING, PARAMETERS, MODELS = "/ping", "/execution-parameters", "/models"
 _INVOKE = "/invoke"
 _ALLOWED = {PING: "GET", PARAMETERS: "GET", INVOCATIONS: "POST"}
+_UNNAMED = ROUTES | {INVOCATIONS, "/model", "/model/report"}  # the routes of the model that has no name
 _LARGEST_ORDER = 64 * 1024  # bytes of a request to load a model
 
 
@@ -41,6 +42,7 @@ class SageMaker:
     def __init__(self, lane: FastLane, then: ASGIApp, settings: Settings, hosting: Hosting, folder: Path) -> None:
         self._lane, self._then = lane, then
         self._folder = folder if hosting.multi_model else None
+        self._named_only = hosting.multi_model and settings.named_only
         self._models: Models | None = None
         workers = settings.workers or cores()
         self._parameters = to_json(hosting.execution_parameters(workers, settings.max_invocation_mb))
@@ -48,6 +50,8 @@ class SageMaker:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
             path: str = scope["path"]
+            if self._named_only and path in _UNNAMED:
+                return await self._answer(path, _NAMELESS, 0.0, send)
             if path == INVOCATIONS and scope["method"] == "POST" and (api := self._api()) is not None:
                 return await self._lane.serve(api, INVOCATIONS, scope, receive, send)
             if path in _ALLOWED:
@@ -127,5 +131,8 @@ def _not_allowed(method: str, path: str, allowed: str) -> Answer:
     return answer._replace(headers=[*answer.headers, (b"allow", allowed.encode())])
 
 
+_NAMELESS = error_answer(
+    ErrorAnswer("not_found", "this endpoint has models by name only: POST /models/{name}/invoke, after POST /models")
+)
 _READY = Answer(200, [(b"content-length", b"0")], b"")
 _NOT_READY = error_answer(ErrorAnswer("not_ready", "the model has not proved itself yet"))

@@ -91,6 +91,11 @@ class Settings(BaseModel):
     fast_lane: bool = Field(
         True, description="false lets BentoML's own middleware handle the scoring routes: same answers, far slower."
     )
+    named_only: bool = Field(
+        False,
+        description="true refuses to score without a model's name on a multi-model endpoint. The image sets it where "
+        "no model is mounted and RISKLINE_MODEL is not set: nobody chose the model in the image.",
+    )
     access_log: bool = Field(False, description="true writes a JSON line for each request to stdout.")
 
     def most_rows(self, bulk: bool) -> tuple[int, str]:

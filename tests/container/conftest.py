@@ -1,4 +1,4 @@
-"""The engine, the image built from what a fresh clone has, and models to mount."""
+"""The engine, the image by both ways to it, and models to mount."""
 
 import os
 import shutil
@@ -11,11 +11,11 @@ from model.artifact import Artifact, verify
 from model.data import Labelled
 from model.storage import write_folder
 from model.train import Options, train
+from tests.bento import bentoml, run
 from tests.lab.debian import LabError
 from tests.lab.engine import Engine, running_engine
 
 ROOT = Path(__file__).parent.parent.parent
-IMAGE = "riskline:test"
 
 
 @pytest.fixture(scope="session")
@@ -38,10 +38,19 @@ def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.fixture(scope="session")
-def image(engine: Engine, clone: Path) -> str:
-    engine.build(clone, IMAGE)
-    return IMAGE
+@pytest.fixture(scope="session", params=["dockerfile", "bento"])
+def image(request: pytest.FixtureRequest, engine: Engine) -> str:
+    """Built by `make container`, from what a fresh clone has, or by `bentoml build` and `bentoml containerize`."""
+    tag = f"riskline:test-{request.param}"
+    if request.param == "dockerfile":
+        options = f"BUILD_OPTIONS=--network=host --build-arg=BASE={engine.base}"
+        clone = request.getfixturevalue("clone")
+        run(["make", "container", f"IMAGE={tag}", options], engine.docker.environment, cwd=clone)
+    else:
+        home = request.getfixturevalue("bento_home")
+        named = ["riskline:latest", "--image-tag", tag, "--opt", "network=host"]
+        bentoml(home, "containerize", *named, **engine.docker.environment)
+    return tag
 
 
 @pytest.fixture(scope="session")

@@ -35,6 +35,7 @@ def model_path() -> str:
 @pytest.fixture(scope="session")
 def started(engine: Engine, image: str) -> Started:
     def start(environment: Mapping[str, str]) -> AbstractContextManager[Endpoint]:
-        return running_container(engine.docker, image, options=ROOM, env=environment, ready_path="/ping")
+        chosen = {"RISKLINE_MODEL": str(BUILT_IN_MODEL), **environment}
+        return running_container(engine.docker, image, options=ROOM, env=chosen, ready_path="/ping")
 
     return start

@@ -154,6 +154,23 @@ def test_a_model_that_did_not_arrive_is_not_replaced_by_the_one_in_the_image(
     assert f"{MOUNTED} is empty; mount a model there" in last_words(engine, image, {}, {tmp_path / "model": MOUNTED})
 
 
+def test_a_multi_model_endpoint_starts_with_nothing_and_answers_with_what_it_is_given(
+    engine: Engine, image: str, other: Other, tmp_path: Path
+) -> None:
+    folder, artifact = other
+    (tmp_path / "model").mkdir()
+    mounts = {tmp_path / "model": MOUNTED, folder: "/opt/ml/models/a/model"}
+    env = {"SAGEMAKER_MULTI_MODEL": "true"}
+    with running_container(engine.docker, image, env=env, mounts=mounts, ready_path="/ping") as container:
+        for path in ("/invocations", "/predict"):
+            refused = httpx.post(container.url + path, json=EXAMPLE)
+            assert (refused.status_code, refused.json()["error"]) == (404, "not_found")
+        load = {"model_name": "a", "url": "/opt/ml/models/a/model"}
+        assert httpx.post(f"{container.url}/models", json=load).status_code == 200
+        answer = httpx.post(f"{container.url}/models/a/invoke", json=EXAMPLE)
+        assert answer.json()["model_version"] == artifact.model_version
+
+
 @pytest.mark.parametrize(
     ("env", "expected"),
     [

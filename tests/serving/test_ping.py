@@ -53,3 +53,17 @@ def test_ping_is_empty_once_it_has(artifact: Artifact, tmp_path: Path) -> None:
     lane = FastLane(nobody, lambda: api, 60)
     assert asked(SageMaker(lane, nobody, Settings(), Hosting(), tmp_path), "GET", "/ping") == (200, b"")
     api.close()
+
+
+@pytest.mark.parametrize("path", ["/invocations", "/predict", "/predict_batch", "/explain", "/model", "/model/report"])
+def test_where_models_have_names_only_it_is_ready_and_no_other_answers(
+    artifact: Artifact, tmp_path: Path, path: str
+) -> None:
+    api = Api(artifact, Settings())
+    lane = FastLane(nobody, lambda: api, 60)
+    app = SageMaker(lane, nobody, Settings(named_only=True), Hosting(multi_model=True), tmp_path)
+    assert asked(app, "GET", "/ping") == (200, b"")
+    status, body = asked(app, "POST", path)
+    assert (status, json.loads(body)["error"]) == (404, "not_found")
+    assert asked(app, "GET", "/models") == (200, b'{"models":[]}')
+    api.close()
