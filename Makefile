@@ -45,10 +45,12 @@ check: $(VENV)/development ## Lint and type-check
 quick: check ## Check and run the tests that take seconds: what to run at every save
 	$(BIN)/pytest -m "not slow"
 
-test: check ## Check and run every test but the image's (container-test): what CI runs
+# in two runs, so that no container engine is there while the others run
+test: check ## Check and run every test: what CI runs
 	$(BIN)/pytest -m "not container"
+	$(BIN)/pytest -m container
 
-container-test: $(VENV)/development ## Build the image and run it as SageMaker does, in an engine that is set up where needed
+container-test: $(VENV)/development ## Only the image's tests: build it and run it, in an engine that is set up where needed
 	$(BIN)/pytest -m container
 
 loadtest: $(VENV)/development ## Start a server, load it with locust, leave build/loadtest.html
@@ -57,7 +59,7 @@ loadtest: $(VENV)/development ## Start a server, load it with locust, leave buil
 bench: $(VENV)/development ## Measure side by side with other servers (20 min; QUICK=1: 4 min); leaves loadtest/results.md
 	$(BIN)/python -m loadtest.bench $(if $(QUICK),--quick)
 
-lock: $(VENV)/development ## Lock the dependencies of pyproject.toml and of the bench's contenders anew, with hashes
+lock: $(VENV)/development ## Lock the dependencies of pyproject.toml, the bench and the SageMaker SDK anew, with hashes
 	$(BIN)/python requirements/lock.py
 	$(BIN)/python -m loadtest.bench_lock
 

@@ -1,4 +1,6 @@
-"""Locks the requirements of every contender and of the chart, with hashes and without any index's address.
+"""Locks the environments of other people's programs, with hashes and without any index's address.
+
+These are the contenders, the chart, and the SageMaker SDK that the image's tests use as a client.
 
 python -m loadtest.bench_lock                 # all of them
 python -m loadtest.bench_lock fastapi_onnx    # one
@@ -10,6 +12,7 @@ from pathlib import Path
 
 from loadtest.server import ROOT
 
+ROOMS = ("loadtest", "tests")
 OPTIONS = ["--universal", "--python-version=3.11", "--generate-hashes", "--no-annotate", "--no-header", "--quiet"]
 NO_ADDRESS = ["--no-emit-index-url", "--no-emit-find-links"]
 
@@ -17,7 +20,7 @@ NO_ADDRESS = ["--no-emit-index-url", "--no-emit-find-links"]
 def lock(folder: Path) -> None:
     """What the service uses too comes in the service's version: a comparison is of designs, not of releases."""
     overrides = folder / "overrides.txt"
-    # a contender that must override a requirement cannot live with the service's versions either
+    # what must override a requirement cannot live with the service's versions either
     versions = (
         f"--override={overrides}" if overrides.exists() else f"--constraint={ROOT / 'requirements' / 'training.txt'}"
     )
@@ -26,7 +29,7 @@ def lock(folder: Path) -> None:
 
 
 def main() -> None:
-    for requirements in sorted((ROOT / "loadtest").glob("**/requirements.in")):
+    for requirements in sorted(path for room in ROOMS for path in (ROOT / room).glob("**/requirements.in")):
         if not sys.argv[1:] or requirements.parent.name in sys.argv[1:]:
             lock(requirements.parent)
 

@@ -17,7 +17,7 @@ import pytest
 
 from loadtest.container import Container, running_container
 from loadtest.container_footprint import footprint
-from loadtest.server import HOST, ServerNotReadyError
+from loadtest.server import HOST, READY_WITHIN_S, ServerNotReadyError
 from model.artifact import GRAPH, Artifact
 from model.storage import MANIFEST
 from preprocessing.encode import encode
@@ -35,7 +35,7 @@ HEAD = b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n
 Other = tuple[Path, Artifact]
 
 
-def eventually(true: Callable[[], bool], within_s: float = 30) -> None:
+def eventually(true: Callable[[], bool], within_s: float = READY_WITHIN_S) -> None:
     deadline = time.monotonic() + within_s
     while not true():
         assert time.monotonic() < deadline, "not within the deadline"
@@ -75,11 +75,8 @@ def test_it_serves_the_mounted_model_as_any_user_and_can_write_nowhere(
         eventually(lambda: container.inspect("{{.State.Health.Status}}") == "healthy")
 
 
-def test_without_a_mounted_model_it_serves_the_one_trained_at_build(
-    engine: Engine, image: str, artifact: Artifact
-) -> None:
-    with running_container(engine.docker, image) as container:
-        assert httpx.post(f"{container.url}/predict", json=EXAMPLE).json()["model_version"] == artifact.model_version
+def test_without_a_mounted_model_it_serves_the_one_trained_at_build(served: Container, artifact: Artifact) -> None:
+    assert httpx.post(f"{served.url}/predict", json=EXAMPLE).json()["model_version"] == artifact.model_version
 
 
 def test_serving_needs_no_network(engine: Engine, image: str) -> None:
@@ -101,9 +98,8 @@ def test_serving_needs_no_network(engine: Engine, image: str) -> None:
         )
 
 
-def test_workers_follow_the_limit_and_not_the_machine(engine: Engine, image: str) -> None:
-    with running_container(engine.docker, image, options=["--cpus=1"]) as container:
-        assert workers(container) == 1
+def test_workers_follow_the_limit_and_not_the_machine(engine: Engine, image: str, served: Container) -> None:
+    assert workers(served) == 1
     machine = len(psutil.Process().cpu_affinity() or [0])
     with running_container(engine.docker, image, options=[f"--cpus={machine}", "--memory=2g"]) as container:
         assert workers(container) == machine
