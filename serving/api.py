@@ -41,8 +41,7 @@ from serving.turn import Turn
 
 log = logging.getLogger("riskline")
 
-ONE, MANY, EXPLAIN = "/predict", "/predict_batch", "/explain"
-INVOCATIONS = "/invocations"
+ONE, MANY, EXPLAIN, INVOCATIONS = "/predict", "/predict_batch", "/explain", "/invocations"
 ROUTES = frozenset({ONE, MANY, EXPLAIN})
 
 SINGLE_BYTES = MOST_OF_ONE  # it is decoded on the event loop
@@ -110,15 +109,13 @@ class Api:
 
     def too_late(self, path: str, headers: Mapping[bytes, bytes]) -> Answer:
         """The answer to a request that was not whole, or not answered, in time."""
-        request = Request(headers, b"", b"")
         error = ErrorAnswer("timeout", "the request was not whole, or not answered, within RISKLINE_TIMEOUT_S")
+        request = Request(headers, b"", b"")
         return self._finished(path, request, _refused(error), 0, time.perf_counter() - self._settings.timeout_s)
 
     def _finished(self, path: str, request: Request, worked: Worked, size: int, started: float) -> Answer:
         """Gives an answer its headers, and counts it."""
-        request_id = request.headers.get(b"x-request-id")
-        if request_id is None or not _CALLERS_ID.fullmatch(request_id):
-            request_id = next(self._request_ids).encode()
+        request_id = self.request_id(request.headers)
         headers = [
             (b"content-type", worked.media_type.encode()),
             (b"content-length", b"%d" % size_of(worked.body)),
@@ -130,12 +127,22 @@ class Api:
             headers.append((CUSTOM_ATTRIBUTES, returned))
         if request.query and b"timing=true" in request.query.split(b"&"):
             headers.append((b"server-timing", _server_timing(worked.seconds)))
-        seconds = time.perf_counter() - started
-        metrics.count_request(path, worked.status, seconds)
-        if self._access_log:
-            traceparent = text(request.headers.get(b"traceparent"))
-            self._access_log.add(path, worked.status, seconds, size, request_id.decode(), traceparent)
+        self.count(path, worked.status, time.perf_counter() - started, size, request_id, request.headers)
         return Answer(worked.status, headers, worked.body)
+
+    def request_id(self, headers: Mapping[bytes, bytes]) -> bytes:
+        """The caller's, or a new one."""
+        sent = headers.get(b"x-request-id")
+        return sent if sent is not None and _CALLERS_ID.fullmatch(sent) else next(self._request_ids).encode()
+
+    def count(
+        self, route: str, status: int, seconds: float, size: int, request_id: bytes, headers: Mapping[bytes, bytes]
+    ) -> None:
+        """Counts a request with a body of `size` bytes, and logs it where that is asked for."""
+        metrics.count_request(route, status, seconds)
+        if self._access_log:
+            trace = text(headers.get(b"traceparent"))
+            self._access_log.add(route, status, seconds, size, request_id.decode(), trace)
 
     async def housekeeping(self) -> None:
         """Runs beside the requests: hands on, a few times a second, what they have gathered."""
@@ -183,7 +190,9 @@ class Api:
         explain = self._explains(request) if asked.explain is None else asked.explain
         if asked.formats is None:
             return await self._predict(request, explain, asked.decision_id)
-        return await self._score_batch(request, *asked.formats, explain, asked.decision_id)
+        worked = await self._score_batch(request, *asked.formats, explain, asked.decision_id)
+        self._invocations.check_answer(worked.body)
+        return worked
 
     async def _predict(self, request: Request, explain: bool, decision_id: str | None = None) -> Worked:
         started = time.perf_counter()

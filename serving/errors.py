@@ -21,6 +21,10 @@ class BodyTooLarge(RisklineError):
     code = "body_too_large"
 
 
+class AnswerTooLarge(RisklineError):
+    code = "answer_too_large"
+
+
 class UnsupportedMediaType(RisklineError):
     code = "unsupported_media_type"
 
@@ -55,6 +59,7 @@ STATUS: dict[str, int] = {
     AlreadyLoaded.code: 409,
     BatchTooLarge.code: 413,
     BodyTooLarge.code: 413,
+    AnswerTooLarge.code: 413,
     UnsupportedMediaType.code: 415,
     InvalidApplication.code: 422,
     InvalidBatch.code: 422,

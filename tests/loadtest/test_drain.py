@@ -24,31 +24,28 @@ def test_sigterm_at_full_load_loses_nothing(model_folder: Path, workers: int) ->
 
 @pytest.mark.parametrize("caller", [drain._keep_asking, drain._ask_anew])
 @pytest.mark.parametrize(
-    ("answers", "answered", "lost"),
+    ("answer", "answered", "lost"),
     [
-        ([ANSWER + b"connection: close\r\n\r\nwell"], 1, []),
-        ([b""], 0, ["closed after 0 bytes of an answer"]),
-        ([ANSWER + b"\r\nwe"], 0, [f"closed after {len(ANSWER) + 4} bytes of an answer"]),
-        ([ANSWER.replace(b"200", b"503") + b"connection: close\r\n\r\nwell"], 0, ["status 503"]),
+        (ANSWER + b"connection: close\r\n\r\nwell", 1, []),
+        (b"", 0, ["closed after 0 bytes of an answer"]),
+        (ANSWER + b"\r\nwe", 0, [f"closed after {len(ANSWER) + 4} bytes of an answer"]),
+        (ANSWER.replace(b"200", b"503") + b"connection: close\r\n\r\nwell", 0, ["status 503"]),
     ],
 )
 def test_what_is_taken_and_not_answered_whole_is_counted(
-    caller: Callable[[int, Ledger], None], answers: list[bytes], answered: int, lost: list[str]
+    caller: Callable[[int, Ledger], None], answer: bytes, answered: int, lost: list[str]
 ) -> None:
     ledger = Ledger()
     with socket.create_server((HOST, 0)) as server:
-        port = server.getsockname()[1]
-        thread = threading.Thread(target=caller, args=(port, ledger))
+        thread = threading.Thread(target=caller, args=(server.getsockname()[1], ledger))
         thread.start()
-        for answer in answers:
-            connection, _ = server.accept()
-            with connection:
-                heard = b""
-                while not heard.endswith(drain.BODY):
-                    heard += connection.recv(65536)
-                connection.sendall(answer)
-        server.close()  # the next one is refused
-        thread.join(20)
+        connection, _ = server.accept()
+    with connection:  # nobody listens any more: the next one is refused
+        heard = b""
+        while not heard.endswith(drain.BODY):
+            heard += connection.recv(65536)
+        connection.sendall(answer)
+    thread.join(20)
     assert (ledger.answered, ledger.lost) == (answered, lost)
 
 
