@@ -110,8 +110,8 @@ class Api:
     def too_late(self, path: str, headers: Mapping[bytes, bytes]) -> Answer:
         """The answer to a request that was not whole, or not answered, in time."""
         error = ErrorAnswer("timeout", "the request was not whole, or not answered, within RISKLINE_TIMEOUT_S")
-        request = Request(headers, b"", b"")
-        return self._finished(path, request, _refused(error), 0, time.perf_counter() - self._settings.timeout_s)
+        started = time.perf_counter() - self._settings.timeout_s
+        return self._finished(path, Request(headers, b"", b""), _refused(error), 0, started)
 
     def _finished(self, path: str, request: Request, worked: Worked, size: int, started: float) -> Answer:
         """Gives an answer its headers, and counts it."""
@@ -141,8 +141,7 @@ class Api:
         """Counts a request with a body of `size` bytes, and logs it where that is asked for."""
         metrics.count_request(route, status, seconds)
         if self._access_log:
-            trace = text(headers.get(b"traceparent"))
-            self._access_log.add(route, status, seconds, size, request_id.decode(), trace)
+            self._access_log.add(route, status, seconds, size, request_id.decode(), text(headers.get(b"traceparent")))
 
     async def housekeeping(self) -> None:
         """Runs beside the requests: hands on, a few times a second, what they have gathered."""
