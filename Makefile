@@ -64,10 +64,12 @@ check: $(VENV)/development ## Lint and type-check
 quick: check ## Check and run the tests that take seconds: what to run at every save
 	$(BIN)/pytest -m "not slow"
 
-test: check ## Check and run every test but the image's (container-test): what CI runs
+# in two runs, so that no container engine is there while the others run
+test: check ## Check and run every test: what CI runs
 	$(BIN)/pytest -m "not container"
+	$(BIN)/pytest -m container
 
-container-test: $(VENV)/development ## Build the image and run it as SageMaker does, in an engine that is set up where needed
+container-test: $(VENV)/development ## Only the image's tests: build it and run it, in an engine that is set up where needed
 	$(BIN)/pytest -m container
 
 loadtest: $(VENV)/development ## Start a server, load it with locust, leave build/loadtest.html

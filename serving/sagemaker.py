@@ -71,10 +71,10 @@ class SageMaker:
         await self._answer(path, answer, 0.0, send)
 
     async def _of_models(self, path: str, scope: Scope, receive: Receive, send: Send) -> None:
-        started = time.perf_counter()
+        if (api := self._api()) is None:
+            return await self._answer(MODELS, _NOT_READY, 0.0, send)
+        started, order = time.perf_counter(), b""
         try:
-            if (api := self._api()) is None:
-                return await self._answer(MODELS, _NOT_READY, 0.0, send)
             if self._models is None:
                 assert self._folder is not None, "there are no such routes: this is a bug"
                 self._models = Models(self._folder, api)
@@ -84,22 +84,24 @@ class SageMaker:
                 if (model := self._models.ready(name)) is None:
                     model = await asyncio.to_thread(self._models.api, name)
                 return await self._lane.serve(model, INVOCATIONS, scope, receive, send)
-            answer = await self._managed(self._models, name, scope, receive)
+            if not name and scope["method"] == "POST":
+                order = await _order(receive)
+            answer = await self._managed(self._models, name, scope, order)
         except ClientGone:
             return None
         except RisklineError as error:
             answer = error_answer(ErrorAnswer.of(error))
-        return await self._answer(MODELS, answer, time.perf_counter() - started, send)
+        headers = dict(scope["headers"])
+        request_id = api.request_id(headers)
+        api.count(MODELS, answer.status, time.perf_counter() - started, len(order), request_id, headers)
+        await send_answer(send, answer._replace(headers=[*answer.headers, (b"x-request-id", request_id.encode())]))
+        return None
 
-    async def _managed(self, models: Models, name: str, scope: Scope, receive: Receive) -> Answer:
+    async def _managed(self, models: Models, name: str, scope: Scope, order: bytes) -> Answer:
         method: str = scope["method"]
         if not name:
             if method == "POST":
-                order = await receive_body(receive, _LARGEST_ORDER)
-                body = as_file(order).read(_LARGEST_ORDER + 1)
-                if len(body) > _LARGEST_ORDER:
-                    raise BodyTooLarge(f"the body is larger than {_LARGEST_ORDER >> 10} KiB")
-                await asyncio.to_thread(models.load, body)
+                await asyncio.to_thread(models.load, order)
                 return json_answer(b"{}")
             if method == "GET":
                 pages = parse_qs(scope["query_string"].decode("latin-1")).get("next_page_token")
@@ -124,6 +126,14 @@ class SageMaker:
     async def _answer(self, route: str, answer: Answer, seconds: float, send: Send) -> None:
         metrics.count_request(route, answer.status, seconds)
         await send_answer(send, answer)
+
+
+async def _order(receive: Receive) -> bytes:
+    """The body of a request to load a model."""
+    body = as_file(await receive_body(receive, _LARGEST_ORDER)).read(_LARGEST_ORDER + 1)
+    if len(body) > _LARGEST_ORDER:
+        raise BodyTooLarge(f"the body is larger than {_LARGEST_ORDER >> 10} KiB")
+    return body
 
 
 def _not_allowed(method: str, path: str, allowed: str) -> Answer:

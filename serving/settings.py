@@ -53,7 +53,8 @@ class Settings(BaseModel):
         6,
         gt=0,
         le=1_048_576,
-        description="Largest body of /invocations in MiB: raise it to 1024 for an asynchronous endpoint.",
+        description="Largest body and largest answer of /invocations in MiB: raise it to 1024 for an asynchronous "
+        "endpoint.",
     )
     timeout_s: float = Field(
         60, gt=0, description="Seconds after which a request that is still not answered gets a 504."
