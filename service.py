@@ -21,6 +21,8 @@ from starlette.responses import Response
 from decisions.log import Limits, Log
 from decisions.places import STORE, folder
 from decisions.sqlite import SQLiteStore
+from decisions.target import prove as prove_store
+from decisions.target import target
 from model.artifact import Artifact, open_artifact
 from model.storage import STORE_NAME
 from preprocessing.errors import RisklineError
@@ -70,7 +72,7 @@ def open_log() -> Log | None:
     if SETTINGS.record == "none":
         return None
     limits = Limits(SETTINGS.max_unrecorded, int(SETTINGS.max_journal_mb * 2**20), SETTINGS.gather_ms / 1000)
-    return Log(folder(SETTINGS.decisions), limits)
+    return Log(folder(SETTINGS.decisions), limits, target(SETTINGS.store, SETTINGS.expire_days))
 
 
 @bentoml.service(
@@ -91,6 +93,7 @@ class Riskline:
             load_model()
             if SETTINGS.record != "none":
                 SQLiteStore(folder(SETTINGS.decisions) / STORE).close()
+                prove_store(SETTINGS.store)
         except RisklineError as error:
             sys.exit(f"riskline: {error.message}")
 
@@ -113,6 +116,10 @@ class Riskline:
     async def stop(self) -> None:
         self._housekeeping.cancel()
         self.api.close()
+
+    async def __is_ready__(self) -> bool:
+        """BentoML asks for /readyz; once it is asked at all, the model has proved itself."""
+        return self.api.log is None or not self.api.log.is_full
 
     @bentoml.api(input_spec=ApplicationInput, output_spec=ScoreOutput)
     async def predict(self, request: Request, /) -> Response:

@@ -9,6 +9,12 @@ class StoreError(RisklineError):
     code = "bad_store"
 
 
+class StoreAway(RisklineError):
+    """The store does not answer, or takes no more for now: it may later."""
+
+    code = "store_away"
+
+
 class NotRecorded(RisklineError):
     """The decision could not be recorded, so it is not given: the caller may try again."""
 

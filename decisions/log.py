@@ -22,6 +22,7 @@ from pathlib import Path
 from decisions.drain import Drain
 from decisions.errors import Conflict, Forgotten, NotRecorded
 from decisions.journal import Writer
+from decisions.mirror import Mirror, Target
 from decisions.places import STORE
 from decisions.record import Decided, Entry, Kept, Line, chained, entries, opening
 from decisions.sqlite import Head, SQLiteStore
@@ -38,7 +39,7 @@ _RETRY = "the decision was not recorded, so it is not given; try again"
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """`waiting` rows may wait for the disk, `backlog_bytes` of journals for the store; more are refused.
+    """`waiting` rows may wait for the disk, `backlog_bytes` for a store that is away; more are refused.
 
     `gather_s`: how long a write waits for others to come along.
     """
@@ -50,22 +51,32 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """What an operator should know. `behind_s`: how long ago the store was last brought up to date."""
+    """What an operator should know.
+
+    `behind_s`: how long ago the embedded store was last brought up to date, or for how long the oldest decision has
+    waited for the store behind it. `retries` are this worker's, the rest is true of the machine.
+    """
 
     chain: str
     height: int
     waiting: int
     backlog_bytes: int
     behind_s: float
+    conflicts: int = 0
+    retries: int = 0
 
 
 class Log:
-    """Opens a chain of its own in `folder`, beside a store that all workers share; threads start with it."""
+    """Opens a chain of its own in `folder`, beside a store that all workers share; threads start with it.
 
-    def __init__(self, folder: Path, limits: Limits | None = None) -> None:
+    What the store has goes on to `target`, if there is one.
+    """
+
+    def __init__(self, folder: Path, limits: Limits | None = None, target: Target | None = None) -> None:
         self.store = SQLiteStore(folder / STORE)
         self._folder, self._limits = folder, limits or Limits()
         self._drainer = Drain(folder, self.store)
+        self.mirror = None if target is None else Mirror(folder, self.store, target)
         self._backlog, self._drained_at = 0, time.monotonic()
         self.drain()
         self._writer = self._begin()
@@ -80,6 +91,8 @@ class Log:
         ]
         for thread in self._threads:
             thread.start()
+        if self.mirror:
+            self.mirror.start()
 
     def submit(self, decided: Decided, done: Done) -> None:
         """Has the batch recorded; `done` is called from another thread once it is on disk, or cannot be.
@@ -88,12 +101,17 @@ class Log:
         """
         if self._rows > self._limits.waiting:
             raise NotRecorded(f"more than {self._limits.waiting} decisions wait to be recorded; {_RETRY}")
-        if self._backlog > self._limits.backlog_bytes:
-            raise NotRecorded(f"the store of decisions is away, and its journal is full; {_RETRY}")
+        if self.is_full:
+            raise NotRecorded(f"the store of decisions is away, and too much waits for it; {_RETRY}")
         with self._wake:
             self._waiting.append((decided, done))
             self._rows += len(decided.ids)
             self._wake.notify()
+
+    @property
+    def is_full(self) -> bool:
+        """Whether so much waits for a store that is away that no more is taken."""
+        return self._backlog + (self.mirror.waiting.bytes if self.mirror else 0) > self._limits.backlog_bytes
 
     def drain(self, others: bool = True) -> None:
         """Brings the store up to date with every worker's journal, without `others` only with those that nobody else
@@ -108,7 +126,12 @@ class Log:
     def state(self) -> State:
         head = self._writer.head
         behind = time.monotonic() - self._drained_at
-        return State(self._writer.chain, head.number, self._rows, self._backlog, behind)
+        if self.mirror is None:
+            return State(self._writer.chain, head.number, self._rows, self._backlog, behind)
+        rest = self.mirror.waiting
+        backlog = self._backlog + rest.bytes
+        behind, retries = max(behind, rest.seconds), self.mirror.target.retries
+        return State(self._writer.chain, head.number, self._rows, backlog, behind, rest.conflicts, retries)
 
     def close(self) -> None:
         """Records what waits, and ends."""
@@ -122,6 +145,8 @@ class Log:
             self.drain()
         except (sqlite3.Error, OSError):
             log.exception("the store is away; the journal keeps what it has not got")
+        if self.mirror:
+            self.mirror.close()
         self.store.close()
 
     def _write(self) -> None:

@@ -2,6 +2,7 @@
 
 decisions.sqlite            the embedded store
 *.journal                   what each worker has written and the store may not have yet
+mirror.lock                 held by whoever copies decisions to another store
 """
 
 import os
@@ -10,6 +11,7 @@ from pathlib import Path
 VARIABLE = "RISKLINE_DECISIONS"
 DEFAULT = "~/riskline/decisions"
 STORE = "decisions.sqlite"
+MIRROR_LOCK = "mirror.lock"
 
 
 def folder(given: str | None = None) -> Path:

@@ -109,7 +109,7 @@ class Decided:
     versions: Versions
 
 
-class _Facts(msgspec.Struct, gc=False):
+class _Facts(msgspec.Struct, gc=False, omit_defaults=True):
     id: str
     time: str
     channel: str
@@ -122,6 +122,7 @@ class _Facts(msgspec.Struct, gc=False):
     probability: float
     tier: str
     points: int
+    named: bool = False  # by its caller: then the id may come up on another machine too
 
 
 class _Personal(msgspec.Struct, gc=False):
@@ -150,6 +151,7 @@ def entries(decided: Decided, now: datetime, at: float) -> dict[int, Entry]:
         decided.probability,
         tiers,
         decided.points,
+        [row in decided.named for row in range(rows)] if decided.named else repeat(False),
     )
     salts = os.urandom(_SALT_BYTES * rows).hex()
     personal = map(
@@ -230,3 +232,8 @@ class Record:
     @property
     def id(self) -> str:
         return str(self.fact["id"])
+
+    @property
+    def named(self) -> bool:
+        """Whether a caller chose the id."""
+        return "named" in self.fact

@@ -42,6 +42,11 @@ CREATE TABLE decisions (
 ) STRICT;
 CREATE INDEX decisions_by_time ON decisions (time);
 CREATE UNIQUE INDEX decisions_by_chain ON decisions (chain, number);
+CREATE TABLE mirrors (
+    target TEXT PRIMARY KEY,    -- the other store that gets what is here
+    n INTEGER NOT NULL,         -- of the newest decision that it has
+    conflicts INTEGER NOT NULL  -- how many of them had an id that stood there for another decision
+) STRICT;
 """
 _COLUMNS = "chain, number, id, time, channel, tier, facts, personal, digest, hash"
 _AT_ONCE = 64  # rows of one INSERT: the interpreter is given back once for all of them

@@ -1,4 +1,6 @@
-"""Locks pyproject.toml into serving.txt ⊂ training.txt ⊂ development.txt, with hashes and without any index's address.
+"""Locks pyproject.toml with hashes and without any index's address.
+
+serving.txt ⊂ training.txt ⊂ development.txt, and serving.txt ⊂ dynamodb.txt ⊂ development.txt.
 
 make lock
 """
@@ -12,14 +14,15 @@ OPTIONS = ["--universal", "--python-version=3.11", "--generate-hashes", "--no-an
 NO_ADDRESS = ["--no-emit-index-url", "--no-emit-find-links"]
 
 
-def lock(name: str, extras: list[str], within: str | None) -> None:
-    """Versions that `within` has locked already stay, so that one environment can grow into the next."""
-    constraint = [f"--constraint={HERE / within}"] if within else []
+def lock(name: str, extras: list[str], *within: str) -> None:
+    """Versions that `within` have locked already stay, so that one environment can grow into the next."""
+    constraint = [f"--constraint={HERE / each}" for each in within]
     chosen = [f"--extra={extra}" for extra in extras]
     command = [sys.executable, "-m", "uv", "pip", "compile", "pyproject.toml", *OPTIONS, *NO_ADDRESS]
     subprocess.run([*command, *chosen, *constraint, f"--output-file={HERE / name}"], check=True)  # noqa: S603
 
 
-lock("serving.txt", [], None)
+lock("serving.txt", [])
 lock("training.txt", ["training"], "serving.txt")
-lock("development.txt", ["training", "development"], "training.txt")
+lock("dynamodb.txt", ["dynamodb"], "serving.txt")
+lock("development.txt", ["training", "dynamodb", "development"], "training.txt", "dynamodb.txt")

@@ -165,6 +165,8 @@ class Api:
         while True:
             await asyncio.sleep(metrics.FLUSH_EVERY_S)
             try:
+                if self.log:
+                    metrics.look_at(self.log)
                 metrics.flush()
                 if self._access_log:
                     await asyncio.to_thread(self._access_log.write, self._access_log.take())

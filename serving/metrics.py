@@ -12,6 +12,7 @@ from collections.abc import Mapping
 import prometheus_client
 from prometheus_client import Gauge
 
+from decisions.log import Log
 from model.policy import TIERS
 from preprocessing.encode import FIELDS
 from serving.scorer import Scores
@@ -28,14 +29,21 @@ class Counter:
     def __init__(self, name: str, documentation: str, labels: list[str]) -> None:
         self.metric = prometheus_client.Counter(name, documentation, labels)
         self._waiting: Tally[tuple[str, ...]] = Tally()
+        self._reached = 0
 
     def add(self, labels: tuple[str, ...], amount: int = 1) -> None:
         self._waiting[labels] += amount
 
+    def reach(self, total: int) -> None:
+        """Adds what is missing to a total that is counted elsewhere."""
+        self.add((), total - self._reached)
+        self._reached = total
+
     def flush(self) -> None:
         waiting, self._waiting = self._waiting, Tally()
         for labels, amount in waiting.items():
-            self.metric.labels(*labels).inc(amount)
+            child = self.metric.labels(*labels) if labels else self.metric
+            child.inc(amount)
 
 
 class Histogram:
@@ -74,12 +82,26 @@ REFUSED = Counter(
     "riskline_refused_total", "Broken rules in refused applications, by field and rule.", ["field", "rule"]
 )
 WARNINGS = Counter("riskline_warnings_total", "Warnings given with scores, by field and code.", ["field", "code"])
+RETRIES = Counter("riskline_store_retries_total", "Puts that the store had no room for at first.", [])
+# of the machine, whichever of its workers has looked last
+LAG = Gauge(
+    "riskline_store_lag_seconds", "How long the oldest decision that the store lacks has waited for it.",
+    multiprocess_mode="mostrecent",
+)  # fmt: skip
+BACKLOG = Gauge(
+    "riskline_store_backlog_bytes", "About how many bytes of decisions wait for the store.",
+    multiprocess_mode="mostrecent",
+)  # fmt: skip
+CONFLICTS = Gauge(
+    "riskline_store_conflicts", "Decisions whose id stood for another machine's decision in the store.",
+    multiprocess_mode="mostrecent",
+)  # fmt: skip
 MODEL = Gauge(
     "riskline_model_info", "1 for the model and policy being served.", ["model_version", "policy_version"],
     multiprocess_mode="max",
 )  # fmt: skip
 
-_GATHERED = (REQUESTS, DURATION, STAGES, ROWS, SCORES, REFUSED, WARNINGS)
+_GATHERED = (REQUESTS, DURATION, STAGES, ROWS, SCORES, REFUSED, WARNINGS, RETRIES)
 _TIERS = [(tier,) for tier in TIERS]
 _KNOWN = {field.name for field in FIELDS}
 
@@ -107,6 +129,16 @@ def count_scores(scores: Scores, stages: Mapping[str, float]) -> None:
         for warnings in scores.warnings.values():
             for warning in warnings:
                 WARNINGS.add((warning.field, warning.code))
+
+
+def look_at(log: Log) -> None:
+    """Says how the store of decisions is."""
+    state = log.state()
+    LAG.set(state.behind_s)
+    BACKLOG.set(state.backlog_bytes)
+    CONFLICTS.set(state.conflicts)
+    with _lock:
+        RETRIES.reach(state.retries)
 
 
 def flush() -> None:

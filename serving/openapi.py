@@ -129,7 +129,10 @@ def document() -> dict[str, Any]:
             "/model": _shown("The running model: its versions and its manifest", JSON, "object"),
             "/model/report": _shown("The report that the running model's training wrote", "text/html"),
             "/livez": _probe("200 while the process answers at all"),
-            "/readyz": _probe("200 once the model has scored its golden rows right"),
+            "/readyz": _probe(
+                "200 once the model has scored its golden rows right; 503 while so much waits for the store of "
+                "decisions that no more are made"
+            ),
             "/metrics": _probe("Prometheus metrics, summed over all workers"),
         },
         "components": {"schemas": definitions["$defs"]},

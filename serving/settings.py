@@ -9,6 +9,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from decisions.places import DEFAULT
+from decisions.target import SETTING
 from preprocessing.errors import RisklineError
 
 PREFIX = "RISKLINE_"
@@ -74,6 +75,15 @@ class Settings(BaseModel):
     )
     decisions: str = Field(
         DEFAULT, description="The folder where decisions are kept, for all workers and servers of a machine."
+    )
+    store: str = Field(
+        "sqlite",
+        pattern=SETTING,
+        description="dynamodb:TABLE copies decisions on to that table of DynamoDB, for more than one machine; sqlite "
+        "keeps them in the folder alone.",
+    )
+    expire_days: float = Field(
+        0, ge=0, le=36_500, description="Days after which DynamoDB deletes a decision; 0 keeps it for ever."
     )
     max_unrecorded: int = Field(
         100_000, ge=1, description="Most decisions that may wait for the disk; who comes above it gets a 503."

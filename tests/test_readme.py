@@ -5,6 +5,7 @@ import re
 import subprocess
 from pathlib import Path
 
+import prometheus_client
 import pytest
 
 from loadtest.server import Server, running_server
@@ -86,7 +87,8 @@ def test_the_metrics_table_is_the_codes() -> None:
     gathered = [
         value.metric for value in vars(metrics).values() if isinstance(value, (metrics.Counter, metrics.Histogram))
     ]
-    families = [family for metric in [*gathered, metrics.MODEL] for family in metric.describe()]
+    gauges = [value for value in vars(metrics).values() if isinstance(value, prometheus_client.Gauge)]
+    families = [family for metric in [*gathered, *gauges] for family in metric.describe()]
     expected = [
         [family.name + ("_total" if family.type == "counter" else ""), family.documentation] for family in families
     ]

@@ -37,6 +37,8 @@ ONLY = {
     },
     "onnxruntime": {"model/graph.py"},
     "prometheus_client": {"serving/metrics.py"},
+    "boto3": {"decisions/dynamodb.py"},
+    "botocore": {"decisions/dynamodb.py"},
     "pandas": set(),
 }  # fmt: skip
 
@@ -86,7 +88,9 @@ def loaded_by(module: str) -> set[str]:
 def test_the_service_loads_no_training_library() -> None:
     loaded = loaded_by("service")
     assert {"bentoml", "onnxruntime", "numpy"} <= loaded
-    assert loaded.isdisjoint({"xgboost", "sklearn", "scipy", "pandas", "pyarrow", "onnx", "ndonnx", "fairlearn"})
+    assert loaded.isdisjoint(
+        {"xgboost", "sklearn", "scipy", "pandas", "pyarrow", "onnx", "ndonnx", "fairlearn", "boto3"}
+    )
 
 
 def test_offline_scoring_loads_no_training_library() -> None:

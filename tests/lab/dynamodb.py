@@ -1,0 +1,174 @@
+"""A stand-in for DynamoDB that survives being killed, and a proxy before it that behaves as badly as a test wants.
+
+The stand-in is dynalite, which npm installs below LAB as `dynalite/package-lock.json` says.
+"""
+
+import json
+import os
+import shutil
+import socket
+import subprocess
+import threading
+from collections.abc import Callable
+from http.client import HTTPConnection
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+from loadtest.server import HOST, free_port
+from tests.lab.debian import LAB, LabError, run
+from tests.lab.waiting import until
+
+LOCKED = Path(__file__).parent / "dynalite"
+# nothing here may reach a real account
+NOBODY = {
+    "AWS_ACCESS_KEY_ID": "none",
+    "AWS_SECRET_ACCESS_KEY": "none",
+    "AWS_REGION": "eu-central-1",
+    "AWS_DEFAULT_REGION": "eu-central-1",
+    "AWS_EC2_METADATA_DISABLED": "true",
+    "AWS_CONFIG_FILE": os.devnull,
+    "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+}
+
+
+def installed() -> Path:
+    """dynalite's program; LabError where it cannot be had here."""
+    folder, lock = LAB / "dynalite", (LOCKED / "package-lock.json").read_bytes()
+    done = folder / "installed.json"  # written last
+    if not done.is_file() or done.read_bytes() != lock:
+        _have_npm()
+        shutil.copytree(LOCKED, folder, dirs_exist_ok=True)
+        run("npm", "ci", "--silent", "--no-audit", "--no-fund", "--prefix", str(folder))
+        done.write_bytes(lock)
+    return folder / "node_modules/dynalite/cli.js"
+
+
+def _have_npm() -> None:
+    if shutil.which("npm"):
+        return
+    if os.environ.get("CI") != "true" or os.geteuid() != 0 or not shutil.which("apt-get"):
+        raise LabError("npm is missing, with which the stand-in for DynamoDB is installed; install it yourself")
+    run("apt-get", "-qq", "update")
+    run("apt-get", "-qq", "install", "--yes", "--no-install-recommends", "npm")
+
+
+class Dynalite:
+    """Keeps its tables in `folder`, for the next one that is started there."""
+
+    def __init__(self, folder: Path, port: int | None = None) -> None:
+        self.folder, self.port = folder, port or free_port()
+        self.start()
+
+    @property
+    def url(self) -> str:
+        return f"http://{HOST}:{self.port}"
+
+    def start(self) -> None:
+        command = ["node", str(installed()), "--host", HOST, "--port", str(self.port), "--path", str(self.folder)]
+        self._process = subprocess.Popen(
+            [*command, "--createTableMs", "0", "--deleteTableMs", "0"], stdout=subprocess.DEVNULL
+        )
+        until(self._answers)
+
+    def kill(self) -> None:
+        self._process.kill()
+        self._process.wait(timeout=60)
+
+    def _answers(self) -> bool:
+        assert self._process.poll() is None, "dynalite has ended"
+        with socket.socket() as probe:
+            return probe.connect_ex((HOST, self.port)) == 0
+
+
+Sent = dict[str, Any]
+# What a proxy is to do with a request: its operation and body → nothing, so that it goes on as it is, or an answer
+Behaviour = Callable[[str, Sent], "Reply | None"]
+
+
+class Reply:
+    """An answer in place of DynamoDB's; None drops the connection."""
+
+    def __init__(self, status: int, body: Sent | None) -> None:
+        self.status, self.body = status, body
+
+
+def throttled(operation: str, sent: Sent) -> Reply:  # noqa: ARG001
+    return Reply(400, {"__type": "com.amazonaws.dynamodb.v20120810#ProvisionedThroughputExceededException"})
+
+
+def dropped(operation: str, sent: Sent) -> Reply:  # noqa: ARG001
+    return Reply(0, None)
+
+
+def broken(operation: str, sent: Sent) -> Reply:  # noqa: ARG001
+    return Reply(500, {"__type": "com.amazonaws.dynamodb.v20120810#InternalServerError"})
+
+
+class Proxy:
+    """Stands before `behind`, notes what is sent through it, and does what `behave` says."""
+
+    def __init__(self, behind: Dynalite) -> None:
+        self.behind = behind
+        self.behave: Behaviour = lambda operation, sent: None  # noqa: ARG005
+        self.sent: list[tuple[str, Sent]] = []
+        proxy = self
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def do_POST(self) -> None:
+                body = self.rfile.read(int(self.headers["Content-Length"]))
+                operation, sent = self.headers["X-Amz-Target"].partition(".")[2], json.loads(body)
+                proxy.sent.append((operation, sent))
+                reply = proxy.behave(operation, sent)
+                if reply is None:
+                    self._forward(body)
+                elif reply.body is None:
+                    self.close_connection = True
+                else:
+                    self._answer(reply.status, json.dumps(reply.body).encode())
+
+            def _forward(self, body: bytes) -> None:
+                connection = HTTPConnection(HOST, proxy.behind.port, timeout=60)
+                try:
+                    connection.request("POST", "/", body, dict(self.headers))
+                    answer = connection.getresponse()
+                    self._answer(answer.status, answer.read())
+                except OSError:
+                    self.close_connection = True
+                finally:
+                    connection.close()
+
+            def _answer(self, status: int, body: bytes) -> None:
+                self.send_response(status)
+                self.send_header("Content-Type", "application/x-amz-json-1.0")
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+
+            def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
+                pass
+
+        self._server = ThreadingHTTPServer((HOST, 0), Handler)
+        self._server.daemon_threads = True
+        self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
+        self._thread.start()
+        self.url = f"http://{HOST}:{self._server.server_port}"
+
+    def put_ids(self) -> list[str]:
+        """The ids of all puts in the order in which they were sent."""
+        return [item["id"]["S"] for operation, sent in self.sent for item in _items(operation, sent)]
+
+    def close(self) -> None:
+        self._server.shutdown()
+        self._thread.join(timeout=60)
+        self._server.server_close()
+
+
+def _items(operation: str, sent: Sent) -> list[Sent]:
+    if operation == "PutItem":
+        return [sent["Item"]]
+    if operation == "BatchWriteItem":
+        return [each["PutRequest"]["Item"] for requests in sent["RequestItems"].values() for each in requests]
+    return []
