@@ -112,6 +112,7 @@ class Proxy:
         self.behind = behind
         self.behave: Behaviour = lambda operation, sent: None  # noqa: ARG005
         self.sent: list[tuple[str, Sent]] = []
+        self.headers: dict[str, str] = {}  # of the last request
         proxy = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -121,31 +122,17 @@ class Proxy:
                 body = self.rfile.read(int(self.headers["Content-Length"]))
                 operation, sent = self.headers["X-Amz-Target"].partition(".")[2], json.loads(body)
                 proxy.sent.append((operation, sent))
-                reply = proxy.behave(operation, sent)
-                if reply is None:
-                    self._forward(body)
-                elif reply.body is None:
+                proxy.headers = dict(self.headers)
+                reply = proxy.behave(operation, sent) or proxy.forward(sent)
+                if reply.body is None:
                     self.close_connection = True
-                else:
-                    self._answer(reply.status, json.dumps(reply.body).encode())
-
-            def _forward(self, body: bytes) -> None:
-                connection = HTTPConnection(HOST, proxy.behind.port, timeout=60)
-                try:
-                    connection.request("POST", "/", body, dict(self.headers))
-                    answer = connection.getresponse()
-                    self._answer(answer.status, answer.read())
-                except OSError:
-                    self.close_connection = True
-                finally:
-                    connection.close()
-
-            def _answer(self, status: int, body: bytes) -> None:
-                self.send_response(status)
+                    return
+                answer = json.dumps(reply.body).encode()
+                self.send_response(reply.status)
                 self.send_header("Content-Type", "application/x-amz-json-1.0")
-                self.send_header("Content-Length", str(len(body)))
+                self.send_header("Content-Length", str(len(answer)))
                 self.end_headers()
-                self.wfile.write(body)
+                self.wfile.write(answer)
 
             def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
                 pass
@@ -155,6 +142,19 @@ class Proxy:
         self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
         self._thread.start()
         self.url = f"http://{HOST}:{self._server.server_port}"
+
+    def forward(self, sent: Sent) -> Reply:
+        """What DynamoDB answers to this in place of the last request."""
+        connection = HTTPConnection(HOST, self.behind.port, timeout=60)
+        try:
+            body = json.dumps(sent)
+            connection.request("POST", "/", body, {**self.headers, "Content-Length": str(len(body))})
+            answer = connection.getresponse()
+            return Reply(answer.status, json.loads(answer.read()))
+        except OSError:
+            return Reply(0, None)
+        finally:
+            connection.close()
 
     def put_ids(self) -> list[str]:
         """The ids of all puts in the order in which they were sent."""
