@@ -5,8 +5,10 @@ often, or at which point it was killed: nothing is left out and nothing comes tw
 """
 
 import logging
+import sqlite3
 from collections import deque
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -78,8 +80,12 @@ class Drain:
                 pass
 
     def backlog(self) -> int:
-        """Bytes of the journals that the store had not got when it was last asked."""
-        return sum(max(0, _size(found) - self._offsets.get(found.chain, 0)) for found in journals(self._folder))
+        """Bytes of the journals that the store has not got, or had not when it last answered."""
+        standing = journals(self._folder)
+        with suppress(sqlite3.Error):
+            for found in standing:
+                self._head(found.chain)
+        return sum(max(0, _size(found) - self._offsets.get(found.chain, 0)) for found in standing)
 
     def _put_held(self) -> None:
         if (taken := self._taken()) is None:  # another thread was faster

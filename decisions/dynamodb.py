@@ -42,7 +42,7 @@ class DynamoStore:
         self._stopping = threading.Event()
         config = Config(connect_timeout=2, read_timeout=5, retries={"total_max_attempts": 1})  # we try again ourselves
         try:
-            self._client = boto3.client("dynamodb", config=config)
+            self._client = boto3.Session().client("dynamodb", config=config)
         except BotoCoreError as error:  # no region, say
             raise self._told(error) from None
 

@@ -166,6 +166,16 @@ def test_a_store_that_is_away_stops_only_who_gave_an_id(
     log.close()
 
 
+def test_what_another_worker_wrote_waits_only_until_the_store_has_it(
+    log: Log, artifact: Artifact, tmp_path: Path
+) -> None:
+    other = Log(tmp_path)
+    recorded(other, decided(artifact, [EXAMPLE] * 10))
+    other.drain()
+    assert log._drainer.backlog() == 0
+    other.close()
+
+
 def test_more_than_may_wait_is_refused_and_not_dropped(artifact: Artifact, tmp_path: Path) -> None:
     log = Log(tmp_path, Limits(waiting=-1))
     with pytest.raises(NotRecorded, match="wait to be recorded"):
