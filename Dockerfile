@@ -3,16 +3,19 @@
 #   --build-arg MODEL=model.tar.gz   an archive or a folder in this folder is the model; without it, one is trained here
 #                                    on the bundled applications
 #   --build-arg BASE=…               another image with Python >= 3.11
+#   --build-arg REQUIREMENTS=dynamodb
+#                                    with boto3 too, for RISKLINE_STORE=dynamodb:…
 #   --build-arg REVISION=…           the commit, for the label
 ARG BASE=python:3.11-slim
 ARG MODEL=
 
 FROM ${BASE} AS environment
-COPY requirements/serving.txt /requirements/
+ARG REQUIREMENTS=serving
+COPY requirements/${REQUIREMENTS}.txt /requirements/
 # pip comes from the base and stays there; what is compiled now needs no writing at start
 RUN python -m venv --without-pip /opt/riskline/environment \
     && pip --python /opt/riskline/environment/bin/python install --no-cache-dir --require-hashes --compile \
-        -r /requirements/serving.txt \
+        -r /requirements/${REQUIREMENTS}.txt \
     && cd /opt/riskline/environment/lib/python3*/site-packages \
     && rm -rf pyarrow/include pyarrow/src pyarrow/tests pyarrow/*.pxd pyarrow/includes \
     && find . -type d -name tests -prune -exec rm -rf {} +

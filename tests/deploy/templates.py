@@ -24,6 +24,7 @@ ENOUGH: dict[str, dict[str, str]] = {
     "batch": {"Image": IMAGE},
     "gateway": {},
     "gateway-logs": {},
+    "decisions": {},
 }
 # and such as switch on what is optional
 MODEL = "s3://lender/riskline/models/model.tar.gz"

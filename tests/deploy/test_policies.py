@@ -13,6 +13,7 @@ ROLES = {
     "batch": made("batch", **NIGHTLY),
     "gateway": made("gateway"),
     "gateway-logs": made("gateway-logs"),
+    "decisions": made("decisions"),
 }
 # action → why it cannot name a resource
 ANYTHING = {
@@ -26,7 +27,8 @@ def as_list(value: Any) -> list[Any]:
 
 
 def statements(resources: dict[str, Any]) -> dict[str, dict[str, Any]]:
-    policies = [policy for each in resources.values() for policy in each.get("Policies", [])]
+    managed = [each for each in resources.values() if "PolicyDocument" in each]
+    policies = [*managed, *(policy for each in resources.values() for policy in each.get("Policies", []))]
     listed = [statement for policy in policies for statement in policy["PolicyDocument"]["Statement"]]
     return {statement["Sid"]: statement for statement in listed}
 
@@ -36,7 +38,7 @@ def test_no_role_escapes_these_tests() -> None:
     assert {name for name in types if any(each.startswith("AWS::IAM::") for each in types[name])} == ROLES.keys()
 
 
-@pytest.mark.parametrize("name", ["role", "batch", "gateway"])
+@pytest.mark.parametrize("name", ["role", "batch", "gateway", "decisions"])
 def test_a_role_allows_single_actions_on_named_resources(name: str) -> None:
     allowed = statements(ROLES[name])
     assert allowed
@@ -67,6 +69,13 @@ def test_models_and_inputs_are_read_and_outputs_are_written() -> None:
     assert allowed["WriteOutputs"]["Resource"] == f"{bucket}/riskline/out/*"
     writing = {sid for sid, each in allowed.items() if "s3:PutObject" in as_list(each["Action"])}
     assert writing == {"WriteOutputs"}
+
+
+def test_decisions_are_kept_in_one_table_and_never_deleted() -> None:
+    allowed = statements(made("decisions", TableName="lenders"))
+    assert allowed.keys() == {"KeepDecisions"}
+    assert allowed["KeepDecisions"]["Resource"] == "arn:aws:dynamodb:eu-central-1:123456789012:table/lenders"
+    assert not any("Delete" in action for action in allowed["KeepDecisions"]["Action"])
 
 
 def test_topics_and_key_are_allowed_where_there_are_some() -> None:

@@ -179,6 +179,16 @@ def test_the_gateway_has_one_route_and_it_invokes_the_endpoint(there: dict[str, 
     assert forwarded["uri"].endswith(":runtime.sagemaker:path/endpoints/riskline/invocations")
 
 
+def test_the_table_of_decisions_is_what_the_service_expects(there: dict[str, dict[str, Any]]) -> None:
+    table = there["decisions"]["Table"]
+    assert table["KeySchema"] == [{"AttributeName": "id", "KeyType": "HASH"}]
+    assert table["AttributeDefinitions"] == [{"AttributeName": "id", "AttributeType": "S"}]
+    assert table["SSEDescription"]["Status"] == "ENABLED"
+    assert table["StreamSpecification"] == {"StreamEnabled": True, "StreamViewType": "NEW_IMAGE"}
+    assert table["DeletionProtectionEnabled"] is True
+    assert there["decisions"]["Policy"]["Document"] == made("decisions")["Policy"]["PolicyDocument"]
+
+
 def test_sagemaker_takes_the_jobs(done: dict[str, Any]) -> None:
     scheduled, by_hand = done["jobs"]
     assert scheduled["TransformJobName"] == "riskline-d32c5kddcf5bb8c3"

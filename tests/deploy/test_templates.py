@@ -161,6 +161,15 @@ def test_the_scheduled_job_and_the_one_started_by_hand_say_the_same() -> None:
     assert made("batch").keys() == {"Model"}
 
 
+def test_the_table_of_decisions_lets_them_expire_and_outlives_its_stack() -> None:
+    table = made("decisions", TableName="lenders")["Table"]
+    assert table["TableName"] == "lenders"
+    assert table["TimeToLiveSpecification"] == {"AttributeName": "expires", "Enabled": True}
+    assert table["PointInTimeRecoverySpecification"] == {"PointInTimeRecoveryEnabled": True}
+    resource = read("decisions")["Resources"]["Table"]
+    assert resource["DeletionPolicy"] == resource["UpdateReplacePolicy"] == "Retain"
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_the_documented_parameters_are_the_templates(name: str) -> None:
     expected = [
@@ -175,7 +184,7 @@ def test_the_documented_parameters_are_the_templates(name: str) -> None:
 def test_the_commands_of_the_readme_deploy_what_there_is() -> None:
     text = (ROOT / "README.md").read_text().replace("\\\n", " ")
     deployed = re.findall(r"--template-file deploy/sagemaker/([\w-]+)\.yaml(.*)", text)
-    assert [template for template, _ in deployed] == ["role", "realtime"]
+    assert [template for template, _ in deployed] == ["decisions", "role", "realtime"]
     for template, rest in deployed:
         parameters = read(template)["Parameters"]
         required = {parameter for parameter, described in parameters.items() if "Default" not in described}

@@ -4,7 +4,8 @@
 
 work.json: {"stacks": [{"template": PATH, "parameters": {NAME: VALUE}}, …], "jobs": [CreateTransformJob's input, …]}
 The answer: {"stacks": [{LOGICAL ID: DESCRIPTION}, …], "jobs": [DESCRIPTION, …]}. Each stack has an account of its own.
-The stand-in (moto) skips alarms, autoscaling, schedules and API Gateway's stages, and says CREATE_COMPLETE anyway.
+The stand-in (moto) skips alarms, autoscaling, schedules, API Gateway's stages and what makes items of DynamoDB expire,
+and says CREATE_COMPLETE anyway.
 """
 
 import ast
@@ -81,6 +82,16 @@ def role(name: str) -> Any:
     return {**iam.get_role(RoleName=name)["Role"], "Statements": statements}
 
 
+def table(name: str) -> Any:
+    return boto3.client("dynamodb").describe_table(TableName=name)["Table"]
+
+
+def managed_policy(arn: str) -> Any:
+    iam = boto3.client("iam")
+    version = iam.get_policy(PolicyArn=arn)["Policy"]["DefaultVersionId"]
+    return iam.get_policy_version(PolicyArn=arn, VersionId=version)["PolicyVersion"]
+
+
 def log_group(name: str) -> Any:
     [group] = boto3.client("logs").describe_log_groups(logGroupNamePrefix=name)["logGroups"]
     return group
@@ -100,6 +111,8 @@ DESCRIBE = {
     "AWS::SageMaker::EndpointConfig": endpoint_config,
     "AWS::SageMaker::Endpoint": endpoint,
     "AWS::IAM::Role": role,
+    "AWS::IAM::ManagedPolicy": managed_policy,
+    "AWS::DynamoDB::Table": table,
     "AWS::Logs::LogGroup": log_group,
     "AWS::ApiGateway::RestApi": rest_api,
 }
