@@ -1,6 +1,7 @@
 """One decision as it is kept: two JSON texts and a place in a chain of hashes.
 
-    facts       id, time, channel, probability, tier, points, versions, request: what stays for ever
+    facts       id, time, channel, probability, tier, points, why a person should look at it, versions, request:
+                what stays for ever
     personal    salt, application, warnings, reasons: what is taken away when an applicant is to be forgotten
     hash        sha256(hash of the record before ‖ sha256(personal) ‖ facts)
 
@@ -19,7 +20,7 @@ from functools import cached_property
 from typing import Any, Literal, NamedTuple, get_args
 
 from model.artifact import Artifact
-from model.policy import TIERS
+from model.policy import TIERS, WHYS, Why
 from model.storage import MANIFEST, sha256
 from preprocessing.encode import SCHEMA_VERSION, Codes
 from preprocessing.plain import as_json
@@ -28,6 +29,9 @@ Channel = Literal["api", "webform", "mobile", "chatbot", "phone", "mail"]
 CHANNELS: tuple[Channel, ...] = get_args(Channel)
 BEFORE_ALL = bytes(32)  # what stands for the hash before a chain's first record
 _SALT_BYTES = 16
+# What people have said of a decision: nobody need, somebody should, or the verdict of all who did
+State = Literal["", "queued", "approved", "declined", "conflict"]
+_WHYS_JSON = {whys: json.dumps(whys, separators=(",", ":")) for whys in WHYS}
 
 
 class Origin(NamedTuple):
@@ -45,6 +49,13 @@ class Place(NamedTuple):
     hash: bytes
 
 
+class Versions(NamedTuple):
+    """What decides beside the application: the model's version, and all versions as members of a JSON object."""
+
+    model: str
+    members: str
+
+
 class Entry(NamedTuple):
     """A decision before it has its place in a chain; what of its facts is looked for stands beside them."""
 
@@ -52,6 +63,8 @@ class Entry(NamedTuple):
     time: str
     channel: str
     tier: str
+    model_version: str
+    state: State
     facts: str
     personal: str
 
@@ -75,8 +88,8 @@ class Line(NamedTuple):
 class Decided:
     """A scored batch as the log takes it: columns of equal length. Rows in `refused` were not decided.
 
-    `warnings` and `reasons` are JSON arrays by row. Ids in the rows that `named` lists were given by callers, who may
-    give them again. `versions` are from `versions_of`.
+    `review` says why a person should look at a row. `warnings` and `reasons` are JSON arrays by row. Ids in the rows
+    that `named` lists were given by callers, who may give them again. `versions` are from `versions_of`.
     """
 
     ids: Sequence[str]
@@ -84,23 +97,24 @@ class Decided:
     probability: Sequence[float]
     tier: Sequence[int]
     points: Sequence[int]
+    review: Sequence[tuple[Why, ...]]
     warnings: Mapping[int, str]
     reasons: Mapping[int, str]
     refused: Collection[int]
     named: Collection[int]
     origins: Sequence[Origin]
-    versions: str
+    versions: Versions
 
 
-def versions_of(artifact: Artifact) -> str:
-    """What decides beside the application, as members of a JSON object; the artefact by its manifest's whole sha256."""
+def versions_of(artifact: Artifact) -> Versions:
+    """An artefact's versions; the artefact itself by its manifest's whole sha256."""
     versions = {
         "model_version": artifact.model_version,
         "policy_version": artifact.policy_version,
         "schema_version": SCHEMA_VERSION,
         "artifact": sha256(artifact.files[MANIFEST]),
     }
-    return json.dumps(versions, separators=(",", ":"))[1:-1]
+    return Versions(artifact.model_version, json.dumps(versions, separators=(",", ":"))[1:-1])
 
 
 def entries(decided: Decided, now: datetime, at: float) -> dict[int, Entry]:
@@ -108,24 +122,27 @@ def entries(decided: Decided, now: datetime, at: float) -> dict[int, Entry]:
     time = written(now)
     salts = os.urandom(_SALT_BYTES * len(decided.ids)).hex()
     common = {
-        origin: f'"time":"{time}","channel":"{origin.channel}",{decided.versions},"request_id":{origin.request_id},'
-        f'"seconds":{at - origin.started:.6f}'
+        origin: f'"time":"{time}","channel":"{origin.channel}",{decided.versions.members},'
+        f'"request_id":{origin.request_id},"seconds":{at - origin.started:.6f}'
         for origin in set(decided.origins)
     }
     rows = zip(
-        as_json(decided.codes), decided.ids, decided.probability, decided.tier, decided.points, decided.origins,
-        range(0, len(salts), 2 * _SALT_BYTES), strict=True,
+        as_json(decided.codes), decided.ids, decided.probability, decided.tier, decided.points, decided.review,
+        decided.origins, range(0, len(salts), 2 * _SALT_BYTES), strict=True,
     )  # fmt: skip
     warnings, reasons = decided.warnings, decided.reasons
     made: dict[int, Entry] = {}
-    for row, (application, id_, probability, tier, points, origin, salt) in enumerate(rows):
+    for row, (application, id_, probability, tier, points, why, origin, salt) in enumerate(rows):
         word = TIERS[tier]
         made[row] = Entry(
             id_,
             time,
             origin.channel,
             word,
-            f'{{"id":"{id_}",{common[origin]},"probability":{probability!r},"tier":"{word}","points":{points}}}',
+            decided.versions.model,
+            "queued" if why else "",
+            f'{{"id":"{id_}",{common[origin]},"probability":{probability!r},"tier":"{word}",'
+            f'"points":{points},"review":{_WHYS_JSON[why]}}}',
             f'{{"salt":"{salts[salt : salt + 2 * _SALT_BYTES]}","application":{application},'
             f'"warnings":{warnings.get(row, "[]")},"reasons":{reasons.get(row, "null")}}}',
         )
@@ -142,7 +159,7 @@ def opening(chain: str, now: datetime, heads: Mapping[str, Place]) -> Line:
         "time": time,
         "heads": {other: [head.number, head.hash.hex()] for other, head in heads.items()},
     }
-    return chained(BEFORE_ALL, Entry("", time, "", "", json.dumps(facts, separators=(",", ":")), ""))
+    return chained(BEFORE_ALL, Entry("", time, "", "", "", "", json.dumps(facts, separators=(",", ":")), ""))
 
 
 def chained(before: bytes, entry: Entry) -> Line:

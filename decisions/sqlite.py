@@ -35,15 +35,39 @@ CREATE TABLE decisions (
     time TEXT NOT NULL,         -- RFC 3339 in UTC
     channel TEXT NOT NULL,
     tier TEXT NOT NULL,
+    model_version TEXT NOT NULL,
+    state TEXT NOT NULL,        -- queued, or what the reviews come to; empty for neither
     facts TEXT NOT NULL,        -- JSON, see decisions/record.py
     personal TEXT,              -- JSON; NULL once it is forgotten
     digest BLOB NOT NULL,       -- sha256 of personal
     hash BLOB NOT NULL
 ) STRICT;
 CREATE INDEX decisions_by_time ON decisions (time);
+CREATE INDEX decisions_by_tier ON decisions (tier);
+CREATE INDEX decisions_by_channel ON decisions (channel);
+CREATE INDEX decisions_by_model_version ON decisions (model_version);
+CREATE INDEX decisions_queued ON decisions (n) WHERE state = 'queued' AND personal IS NOT NULL;
+CREATE INDEX decisions_reviewed ON decisions (n, state) WHERE state IN ('approved', 'declined', 'conflict');
 CREATE UNIQUE INDEX decisions_by_chain ON decisions (chain, number);
+CREATE TABLE reviews (
+    n INTEGER PRIMARY KEY,
+    id TEXT NOT NULL,           -- of the decision
+    time TEXT NOT NULL,
+    reviewer TEXT NOT NULL,
+    verdict TEXT NOT NULL,      -- approve or decline
+    note TEXT                   -- may say something of the applicant: goes with what is forgotten
+) STRICT;
+CREATE INDEX reviews_by_id ON reviews (id);
+CREATE TABLE outcomes (
+    n INTEGER PRIMARY KEY,
+    id TEXT NOT NULL,           -- of the decision
+    time TEXT NOT NULL,         -- when it was told
+    outcome TEXT NOT NULL,      -- good or bad
+    date TEXT NOT NULL,         -- since when that has been so
+    UNIQUE (id, outcome, date)
+) STRICT;
 """
-_COLUMNS = "chain, number, id, time, channel, tier, facts, personal, digest, hash"
+_COLUMNS = "chain, number, id, time, channel, tier, model_version, state, facts, personal, digest, hash"
 _AT_ONCE = 64  # rows of one INSERT: the interpreter is given back once for all of them
 _IDS_AT_ONCE = 500
 
@@ -55,11 +79,24 @@ class Head(NamedTuple):
     offset: int
 
 
+@contextmanager
+def transaction(connection: sqlite3.Connection, kind: str) -> Iterator[None]:
+    """One that begins as `kind` says: IMMEDIATE for writing, DEFERRED to read twice and see the same."""
+    connection.execute(f"BEGIN {kind}")
+    try:
+        yield
+        connection.execute("COMMIT")
+    except BaseException:
+        if connection.in_transaction:  # SQLite has ended it itself where the disk is full
+            connection.execute("ROLLBACK")
+        raise
+
+
 class SQLiteStore:
     """Opens the file, or makes it; StoreError in one line where it is not a whole file of ours."""
 
     def __init__(self, path: Path) -> None:
-        self._path = path
+        self.path = path
         self._lock = threading.RLock()
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -72,7 +109,7 @@ class SQLiteStore:
         run = self._connection.execute
         [[owner], [tables]] = [*run("PRAGMA application_id"), *run("SELECT count(*) FROM sqlite_schema")]
         if (owner, tables) != (0, 0) and owner != APPLICATION_ID:
-            raise StoreError(f"{self._path} is another program's SQLite file; name another place for decisions")
+            raise StoreError(f"{self.path} is another program's SQLite file; name another place for decisions")
         run("PRAGMA journal_mode = WAL")
         run("PRAGMA synchronous = NORMAL")
         run("PRAGMA secure_delete = ON")  # what is forgotten is overwritten
@@ -84,23 +121,16 @@ class SQLiteStore:
                 run(f"PRAGMA application_id = {APPLICATION_ID}")
                 run(f"PRAGMA user_version = {VERSION}")
             elif version != VERSION:
-                raise StoreError(f"{self._path} was written by another version of Riskline (form {version})")
+                raise StoreError(f"{self.path} was written by another version of Riskline (form {version})")
         [[verdict]] = run("PRAGMA quick_check(1)")
         if verdict != "ok":
-            raise StoreError(f"{self._path} is damaged ({verdict}); restore it from a backup or move it away")
+            raise StoreError(f"{self.path} is damaged ({verdict}); restore it from a backup or move it away")
 
     @contextmanager
     def writing(self) -> Iterator[None]:
         """A transaction that keeps every other writer waiting, in this process and in others."""
-        with self._lock:
-            self._connection.execute("BEGIN IMMEDIATE")
-            try:
-                yield
-                self._connection.execute("COMMIT")
-            except BaseException:
-                if self._connection.in_transaction:  # SQLite has ended it itself where the disk is full
-                    self._connection.execute("ROLLBACK")
-                raise
+        with self._lock, transaction(self._connection, "IMMEDIATE"):
+            yield
 
     def heads(self) -> dict[str, Head]:
         """How far each chain is here."""
@@ -127,7 +157,7 @@ class SQLiteStore:
             self._insert(chain, first + start, lines[start : start + _AT_ONCE])
 
     def _insert(self, chain: str, first: int, lines: Sequence[Line]) -> None:
-        places = ", ".join(["(?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"] * len(lines))
+        places = ", ".join(["(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"] * len(lines))
         values: list[Any] = []
         for number, (entry, digest, hash_) in enumerate(lines, first):
             values += (chain, number, *entry, digest, hash_)
