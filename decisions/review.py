@@ -71,7 +71,7 @@ class Outcome(_Sent):
         BeforeValidator(lambda word: _WORDS.get(word, word) if isinstance(word, str) else word),
         Field(description=f"`good` or `bad`, which may also be called `{BAD}` as in the training data."),
     ]
-    date: Annotated[date, Field(description="The day since when that is known, as 2026-11-25.")]
+    date: Annotated[date, Field(strict=True, description="The day since when that is known, as 2026-11-25.")]
 
 
 class Reviewed(NamedTuple):

@@ -9,6 +9,7 @@ import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -34,13 +35,17 @@ _FORGOTTEN = "the personal data of this decision were erased, so nobody can judg
 
 
 class SQLiteReviews:
-    """Opens a file that SQLiteStore has made."""
+    """Opens a file that SQLiteStore has made, once somebody asks."""
 
     def __init__(self, path: Path) -> None:
-        self._lock = threading.RLock()
-        self._connection = sqlite3.connect(path, timeout=BUSY_S, isolation_level=None, check_same_thread=False)
-        self._connection.execute("PRAGMA synchronous = FULL")
-        self._connection.execute("PRAGMA secure_delete = ON")
+        self._path, self._lock = path, threading.RLock()
+
+    @cached_property
+    def _connection(self) -> sqlite3.Connection:
+        connection = sqlite3.connect(self._path, timeout=BUSY_S, isolation_level=None, check_same_thread=False)
+        connection.execute("PRAGMA synchronous = FULL")
+        connection.execute("PRAGMA secure_delete = ON")
+        return connection
 
     def page(self, query: Query) -> Page:
         """The decisions that `query` asks for, from its cursor on."""
@@ -99,7 +104,8 @@ class SQLiteReviews:
 
     def close(self) -> None:
         with self._lock:
-            self._connection.close()
+            if "_connection" in vars(self):
+                self._connection.close()
 
     def _whole(self, id_: str) -> Whole:
         found = self._run(

@@ -237,7 +237,7 @@ def test_an_unknown_decision_is_an_error(reviews: SQLiteReviews) -> None:
 
 
 def outcome(id_: str, word: str = "bad", day: str = "2027-01-31") -> Outcome:
-    return Outcome.model_validate({"decision_id": id_, "outcome": word, "date": day})
+    return Outcome.model_validate_strings({"decision_id": id_, "outcome": word, "date": day})
 
 
 def test_each_outcome_has_its_own_result_and_is_kept_once(store: SQLiteStore, reviews: SQLiteReviews) -> None:
