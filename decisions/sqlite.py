@@ -43,7 +43,6 @@ CREATE TABLE decisions (
     hash BLOB NOT NULL
 ) STRICT;
 CREATE INDEX decisions_by_time ON decisions (time);
-CREATE INDEX decisions_by_tier ON decisions (tier);
 CREATE INDEX decisions_by_channel ON decisions (channel);
 CREATE INDEX decisions_by_model_version ON decisions (model_version);
 CREATE INDEX decisions_queued ON decisions (n) WHERE state = 'queued' AND personal IS NOT NULL;

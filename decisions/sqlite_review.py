@@ -134,13 +134,17 @@ class SQLiteReviews:
 
 
 def page_statement(query: Query) -> str:
-    """The SELECT behind a page. It names its index, since SQLite has no statistics to choose a good one by."""
+    """The SELECT behind a page. It names its index, since SQLite has no statistics to choose a good one by.
+
+    There is none for the tier: each is common enough to be met with soon, and an index costs every decision.
+    """
     conditions: list[str] = []
     index = ""
     for column in ("tier", "channel", "model_version"):
         if getattr(query, column) is not None:
             conditions.append(f"{column} = :{column}")
-            index = f"INDEXED BY decisions_by_{column}"
+            if column != "tier":
+                index = f"INDEXED BY decisions_by_{column}"
     if query.state == "queued":
         conditions.append(_QUEUED)
         index = "INDEXED BY decisions_queued"
