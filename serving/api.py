@@ -180,7 +180,7 @@ class Api:
                 raise BodyTooLarge(f"the body is larger than the limit of {limit:g} MiB ({setting})")
             if path in REVIEWING:
                 return await self._reviewing.answer(path, request)
-            origin = Origin(channel_of(request.headers), to_json(request_id).decode(), started)
+            origin = Origin(channel_of(request.headers), request_id, started)
             key = idempotency_key(request.headers)
             if path == ONE:
                 return await self._predict(request, origin, self._explains(request), key)

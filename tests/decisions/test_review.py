@@ -44,7 +44,7 @@ def put(store: SQLiteStore, numbers: Sequence[int], chain: str = "chain") -> Non
         state: State = "" if number % 3 else "queued"
         time = (BEGUN + timedelta(seconds=number)).isoformat(timespec="milliseconds").replace("+00:00", "Z")
         channel, model = ("api", "phone")[number % 5 == 0], "ab"[number % 10 == 0]
-        entry = Entry(f"d{number}", time, channel, tier, model, state, f'{{"id":"d{number}"}}', "{}")
+        entry = Entry(f"d{number}", time, channel, tier, model, state, f'{{"id":"d{number}"}}'.encode(), b"{}")
         lines.append(chained(BEFORE_ALL, entry))
     head = store.head(chain)
     assert head is not None
