@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from decisions.journal import NOT_BEGUN, Found, is_finished, journals, path_of, read
+from decisions.journal import NOT_BEGUN, Found, delete, is_finished, journals, path_of, read
 from decisions.record import Line
 from decisions.sqlite import Head, SQLiteStore
 
@@ -138,7 +138,7 @@ class Drain:
             found.path.rename(found.path.with_suffix(DAMAGED))
             return
         self._store.sync()
-        found.path.unlink(missing_ok=True)
+        delete(found.path)
         self._offsets.pop(found.chain, None)
 
 

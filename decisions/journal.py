@@ -17,6 +17,7 @@ from msgspec.json import Decoder
 from decisions.record import BEFORE_ALL, Entry, Line, Place, chained
 
 SUFFIX = ".journal"
+_ASKED = ".end"  # beside a journal: somebody asks its writer to begin another
 NOT_BEGUN = Place(-1, BEFORE_ALL)
 
 
@@ -30,9 +31,14 @@ class Writer:
         fcntl.flock(self._file, fcntl.LOCK_EX)
         self.bytes = 0
         self.head = NOT_BEGUN
-        self.append([opening])
-        new.rename(self.path)
-        sync_folder(folder)
+        try:
+            self.append([opening])
+            new.rename(self.path)
+            sync_folder(folder)
+        except OSError:  # a full disk; whoever tries again must not find the rest of each attempt
+            self.close()
+            new.unlink(missing_ok=True)
+            raise
 
     def append(self, lines: Sequence[Line]) -> None:
         """Writes the chain's next records; they are on disk when this returns.
@@ -71,7 +77,7 @@ def read(path: Path, place: Place = NOT_BEGUN, offset: int = 0, most: int = 2**2
             block += file.readline()
     lines: list[Line] = []
     for text in block.split(b"\n")[:-1]:
-        if (line := _parsed(place.hash, text)) is None:
+        if (line := _following(place.hash, text)) is None:
             break
         lines.append(line)
         place, offset = Place(place.number + 1, line.hash), offset + len(text) + 1
@@ -90,15 +96,26 @@ class _Fact(Struct, gc=False):
 _FACTS = Decoder(_Fact)
 
 
-def _parsed(before: bytes, text: bytes) -> Line | None:
+def parsed(text: bytes) -> tuple[Entry, bytes]:
+    """What a line says: a record and its hash, whether true or not. ValueError where it is no line of ours."""
+    hash_, facts, personal = text.decode().split("\t")
+    return entry_of(facts, personal), bytes.fromhex(hash_)
+
+
+def entry_of(facts: str, personal: str) -> Entry:
+    """A record with what is looked for of its facts beside them; ValueError where they are no facts."""
+    fact = _FACTS.decode(facts)
+    return Entry(fact.id, fact.time, fact.channel, fact.tier, facts, personal)
+
+
+def _following(before: bytes, text: bytes) -> Line | None:
     """The line, if it is whole and follows on `before`."""
     try:
-        hash_, facts, personal = text.decode().split("\t")
-        fact = _FACTS.decode(facts)
-        line = chained(before, Entry(fact.id, fact.time, fact.channel, fact.tier, facts, personal))
-        return line if line.hash == bytes.fromhex(hash_) else None
+        entry, hash_ = parsed(text)
     except ValueError:  # not UTF-8, not three parts, no JSON, no hexadecimal
         return None
+    line = chained(before, entry)
+    return line if line.hash == hash_ else None
 
 
 def path_of(folder: Path, chain: str) -> Path:
@@ -128,6 +145,21 @@ def is_finished(path: Path) -> bool:
     finally:
         os.close(file)
     return True
+
+
+def ask_to_end(folder: Path, chain: str) -> None:
+    """Asks whoever writes the chain to begin another, so that this one's file can go."""
+    path_of(folder, chain).with_suffix(_ASKED).touch()
+
+
+def is_asked_to_end(path: Path) -> bool:
+    return path.with_suffix(_ASKED).exists()
+
+
+def delete(path: Path) -> None:
+    """Deletes a finished journal, and with it what was asked of its writer."""
+    path.unlink(missing_ok=True)
+    path.with_suffix(_ASKED).unlink(missing_ok=True)
 
 
 def sync_folder(folder: Path) -> None:

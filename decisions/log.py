@@ -21,7 +21,7 @@ from pathlib import Path
 
 from decisions.drain import Drain
 from decisions.errors import Conflict, Forgotten, NotRecorded
-from decisions.journal import Writer
+from decisions.journal import Writer, is_asked_to_end
 from decisions.places import STORE
 from decisions.record import Decided, Entry, Kept, Line, chained, entries, opening
 from decisions.sqlite import Head, SQLiteStore
@@ -205,9 +205,10 @@ class Log:
         self._drainer.hand_over(self._writer.chain, lines, Head(self._writer.head, self._writer.bytes))
 
     def _rotate_if_due(self) -> None:
-        """Begins another chain where this one is long, old or broken, and can be."""
+        """Begins another chain where this one is long, old, broken or asked to end, and can be."""
         writer, age = self._writer, time.monotonic() - self._begun_at
-        if self._is_broken or writer.bytes > ROTATE_BYTES or (age > ROTATE_S and writer.head.number > 0):
+        is_due = self._is_broken or writer.bytes > ROTATE_BYTES or (age > ROTATE_S and writer.head.number > 0)
+        if is_due or is_asked_to_end(writer.path):
             try:
                 self._writer = self._begin()
             except (OSError, sqlite3.Error) as error:
@@ -228,6 +229,9 @@ class Log:
             except (sqlite3.Error, OSError) as error:
                 log.warning("the store of decisions is away for now: %s", error)
             self._backlog = self._drainer.backlog()
+            if is_asked_to_end(self._writer.path):
+                with self._wake:
+                    self._wake.notify()
 
 
 def _standing(before: Kept, record: Entry) -> Kept | RisklineError:
