@@ -5,6 +5,7 @@ A decision's facts name its artefact by the sha256 of the manifest, which names 
 
 from pathlib import Path
 
+from decisions.errors import StoreError
 from decisions.journal import sync_folder
 from decisions.places import ARTIFACTS
 from model.artifact import Artifact, verify
@@ -13,12 +14,18 @@ from model.storage import MANIFEST, read, sha256, write_archive
 
 
 def keep(folder: Path, artifact: Artifact) -> Path:
-    """Copies the artefact into the decisions' `folder` unless it is there; any number of workers may do so at once."""
+    """Copies the artefact into the decisions' `folder` unless it is there; any number of workers may do so at once.
+
+    StoreError where it cannot be written.
+    """
     path = _path(folder, sha256(artifact.files[MANIFEST]))
     if not path.exists():
-        write_archive(artifact.files, path)
-        sync_folder(path.parent)
-        sync_folder(folder)
+        try:
+            write_archive(artifact.files, path)
+            sync_folder(path.parent)
+            sync_folder(folder)
+        except OSError as error:
+            raise StoreError(f"the model cannot be kept beside its decisions ({error})") from None
     return path
 
 

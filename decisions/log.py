@@ -64,7 +64,7 @@ class Log:
 
     def __init__(self, folder: Path, limits: Limits | None = None) -> None:
         self.store = SQLiteStore(folder / STORE)
-        self._folder, self._limits = folder, limits or Limits()
+        self.folder, self._limits = folder, limits or Limits()
         self._drainer = Drain(folder, self.store)
         self._backlog, self._drained_at = 0, time.monotonic()
         self.drain()
@@ -220,7 +220,7 @@ class Log:
     def _begin(self) -> Writer:
         now = datetime.now(UTC)
         chain = f"{now:%Y%m%dT%H%M%S.%f}-{secrets.token_hex(8)}"
-        return Writer(self._folder, chain, opening(chain, now, self.store.unsigned()))
+        return Writer(self.folder, chain, opening(chain, now, self.store.unsigned()))
 
     def _drain(self) -> None:
         while not self._ending.wait(DRAIN_EVERY_S):

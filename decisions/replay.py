@@ -81,11 +81,20 @@ class Replay:
             if record.personal is None:
                 self.counts["forgotten"] += 1
                 continue
-            facts = _FACTS.decode(record.facts)
-            batch = waiting.setdefault(facts.artifact, [])
-            batch.append(_Decision(facts, _PERSONAL.decode(record.personal)))
+            try:
+                decision = _Decision(_FACTS.decode(record.facts), _PERSONAL.decode(record.personal))
+            except ValueError:  # somebody has edited it
+                self.counts["differ"] += 1
+                self._tell(
+                    f"chain {record.chain}, record {record.number}: it cannot be read; "
+                    "python -m decisions.verify proves the chain"
+                )
+                continue
+            artifact = decision.facts.artifact
+            batch = waiting.setdefault(artifact, [])
+            batch.append(decision)
             if len(batch) == AT_ONCE:
-                self._replay(facts.artifact, waiting.pop(facts.artifact))
+                self._replay(artifact, waiting.pop(artifact))
         for artifact, batch in waiting.items():
             self._replay(artifact, batch)
 
