@@ -45,7 +45,9 @@ class Writer:
 
         After an OSError nobody knows which of them are, so the chain must end there: close it and begin another.
         """
-        block = "".join([f"{hash_.hex()}\t{e.facts}\t{e.personal}\n" for e, _, hash_ in lines]).encode()
+        block = b"".join(
+            [b"%b\t%b\t%b\n" % (hash_.hex().encode(), entry.facts, entry.personal) for entry, _, hash_ in lines]
+        )
         written = 0
         while written < len(block):
             written += os.write(self._file, block[written:] if written else block)
@@ -98,11 +100,11 @@ _FACTS = Decoder(_Fact)
 
 def parsed(text: bytes) -> tuple[Entry, bytes]:
     """What a line says: a record and its hash, whether true or not. ValueError where it is no line of ours."""
-    hash_, facts, personal = text.decode().split("\t")
-    return entry_of(facts, personal), bytes.fromhex(hash_)
+    hash_, facts, personal = text.split(b"\t")
+    return entry_of(facts, personal), bytes.fromhex(hash_.decode())
 
 
-def entry_of(facts: str, personal: str) -> Entry:
+def entry_of(facts: bytes, personal: bytes) -> Entry:
     """A record with what is looked for of its facts beside them; ValueError where they are no facts."""
     fact = _FACTS.decode(facts)
     return Entry(fact.id, fact.time, fact.channel, fact.tier, facts, personal)

@@ -106,11 +106,7 @@ class _Chain:
             number = seen.number
             if seen.flaw:
                 self._tell(number, id_, seen.flaw)
-            elif (
-                before is not None
-                and seen.entry
-                and seen.hash != hash_of(before, seen.entry.facts.encode(), seen.digest)
-            ):
+            elif before is not None and seen.entry and seen.hash != hash_of(before, seen.entry.facts, seen.digest):
                 self._tell(number, id_, "it was changed, or does not follow on the record before")
             for named in self.named.get(number, ()):
                 self.found.add(number)
@@ -178,7 +174,7 @@ def _named_by(
     texts = dict(openings)
     for chain, [file, *_] in files.items():
         if chain not in texts:
-            texts[chain] = next((seen.entry.facts for seen in _written(file) if seen.entry), "")
+            texts[chain] = next((seen.entry.facts.decode() for seen in _written(file) if seen.entry), "")
     for chain, text in texts.items():
         try:
             heads = {
@@ -197,11 +193,14 @@ def _stored(store: AuditStore, chain: str, opening: str | None) -> Iterator[_See
     if opening is not None:
         # its hash is not kept: the record that follows on it proves it, or else what names it
         yield _Seen(
-            0, Entry("", "", "", "", opening, ""), _NO_PERSON, hash_of(BEFORE_ALL, opening.encode(), _NO_PERSON)
+            0,
+            Entry("", "", "", "", opening.encode(), b""),
+            _NO_PERSON,
+            hash_of(BEFORE_ALL, opening.encode(), _NO_PERSON),
         )
     for number, id_, time, channel, tier, facts, personal, digest, hash_, is_forgotten in store.walk(chain):
         try:
-            entry = entry_of(facts, personal or "")
+            entry = entry_of(facts.encode(), b"")
         except ValueError:
             yield _Seen(number, None, digest, hash_, flaw=_UNREADABLE)
             continue
@@ -229,7 +228,7 @@ def _written(file: BinaryIO) -> Iterator[_Seen]:
         except ValueError:
             yield _Seen(number, None, b"", None, flaw=_UNREADABLE)
         else:
-            yield _Seen(number, entry, hashlib.sha256(entry.personal.encode()).digest(), hash_)
+            yield _Seen(number, entry, hashlib.sha256(entry.personal).digest(), hash_)
 
 
 def main() -> None:

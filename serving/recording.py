@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from decisions.artifacts import keep
 from decisions.log import Earlier, Log
-from decisions.record import CHANNELS, Channel, Decided, Kept, Origin, versions_of
+from decisions.record import CHANNELS, Channel, Decided, Kept, Origin, Versions
 from model.artifact import Artifact
 from model.policy import TIERS
 from preprocessing.encode import Batch
@@ -53,7 +53,7 @@ class Recorder:
     on disk."""
 
     def __init__(self, log: Log, artifact: Artifact, durable: bool) -> None:
-        self._log, self._versions, self._durable = log, versions_of(artifact), durable
+        self._log, self._versions, self._durable = log, Versions.of(artifact), durable
         keep(log.folder, artifact)
 
     def record(self, scores: Scores, batch: Batch, origins: Sequence[Origin]) -> "Future[Scores]":

@@ -33,7 +33,8 @@ ONLY = {
         "preprocessing/columns.py", "preprocessing/tables.py", "serving/tables.py",
     },
     "msgspec": {
-        "decisions/journal.py", "decisions/replay.py", "preprocessing/json_columns.py", "preprocessing/plain.py",
+        "decisions/journal.py", "decisions/record.py", "decisions/replay.py",
+        "preprocessing/json_columns.py", "preprocessing/plain.py",
     },
     "onnxruntime": {"model/graph.py"},
     "prometheus_client": {"serving/metrics.py"},

@@ -39,7 +39,7 @@ def record(
     log = Log(folder)
     batch = read_batch(to_json({"applications": some}))
     scores = Scorer(artifact, against=against).score(batch, range(len(some)) if explain else None)
-    origin = Origin(channel, '"request"', time.perf_counter())
+    origin = Origin(channel, "request", time.perf_counter())
     Recorder(log, artifact, durable=True).record(scores, batch, [origin] * len(some)).result(timeout=60)
     log.close()
     return scores.decision_id
