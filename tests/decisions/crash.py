@@ -7,6 +7,7 @@ import sqlite3
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -126,10 +127,24 @@ def asked_again(server: Server, attempts: Sequence[Attempt]) -> list[tuple[Attem
     return again
 
 
-def kill_a_worker(server: Server, random: Random) -> None:
-    """Kills one of those who write a journal."""
-    everyone = psutil.Process(server.pid).children(recursive=True)
-    random.choice([one for one in everyone if _writes_a_journal(one)]).kill()
+def kill_a_worker(callers: Callers, workers: int) -> None:
+    """Kills one of those who write a journal, and waits for the one that takes its place."""
+    _await_writers(callers, workers)
+    killed = callers.random.choice(_writers(callers.server))
+    killed.kill()
+    killed.wait(WITHIN_S)
+    _await_writers(callers, workers)
+
+
+def _await_writers(callers: Callers, workers: int) -> None:
+    deadline = time.monotonic() + WITHIN_S
+    while len(_writers(callers.server)) < workers:
+        assert time.monotonic() < deadline, callers.server.log_tail()
+        callers.await_more(1)
+
+
+def _writers(server: Server) -> list[psutil.Process]:
+    return [one for one in psutil.Process(server.pid).children(recursive=True) if _writes_a_journal(one)]
 
 
 def _writes_a_journal(process: psutil.Process) -> bool:

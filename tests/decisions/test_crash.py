@@ -27,6 +27,7 @@ from tests.decisions.crash import (
 
 ROUNDS = int(os.environ.get("CRASH_ROUNDS", "5"))
 SEED = int(os.environ.get("CRASH_SEED", secrets.randbelow(2**32)))
+WORKERS = 2
 VICTIMS = ("worker", "service", "store")
 
 
@@ -36,7 +37,7 @@ def test_nothing_acknowledged_is_lost_or_comes_twice(model_folder: Path, tmp_pat
     random = Random(SEED)
     environment = {
         "RISKLINE_MODEL": str(model_folder),
-        "RISKLINE_WORKERS": "2",
+        "RISKLINE_WORKERS": str(WORKERS),
         "RISKLINE_DECISIONS": str(tmp_path),
     }
     attempts: list[Attempt] = []
@@ -53,7 +54,7 @@ def test_nothing_acknowledged_is_lost_or_comes_twice(model_folder: Path, tmp_pat
             with callers.calling():
                 callers.await_more(random.randrange(1, 500))
                 if victim == "worker":
-                    kill_a_worker(server, random)
+                    kill_a_worker(callers, WORKERS)
                     callers.await_more(random.randrange(1, 500))
                 elif victim == "store":
                     with held(tmp_path / STORE) as holder:

@@ -1,6 +1,7 @@
-"""What the machine may do to the record, short of killing it: docs/decisions/0013-proof.md has the table."""
+"""What the machine may do to the record, short of killing it: docs/proof.md has the table."""
 
 import queue
+import re
 import resource
 import sqlite3
 from collections.abc import Iterator
@@ -18,6 +19,8 @@ from decisions.record import Decided
 from model.artifact import Artifact
 from tests.decisions.decided import EXAMPLE, OTHER, decided, random_applications, recorded
 from tests.decisions.test_verify import proved
+
+ROOT = Path(__file__).parent.parent.parent
 
 
 @contextmanager
@@ -143,3 +146,11 @@ def test_the_store_catches_up_after_it_was_away(artifact: Artifact, tmp_path: Pa
         assert set(log.store.get(batch.ids)) == set(batch.ids)
     log.close()
     assert proved(tmp_path)[1] == []
+
+
+def test_every_test_that_the_table_names_is_there() -> None:
+    [_, table] = (ROOT / "docs" / "proof.md").read_text().split("| what happens | what callers see |")
+    named = re.findall(r"`(test_\w+)` \|$", table, re.MULTILINE)
+    assert len(named) == table.count("\n| ")
+    tests = "".join(path.read_text() for path in Path(__file__).parent.glob("test_*.py"))
+    assert [name for name in named if f"def {name}(" not in tests] == []
