@@ -138,8 +138,11 @@ def journals(folder: Path) -> list[Found]:
 
 
 def is_finished(path: Path) -> bool:
-    """Whether nobody will append to the file any more."""
-    file = os.open(path, os.O_RDONLY)
+    """Whether the file is there, and nobody will append to it any more."""
+    try:
+        file = os.open(path, os.O_RDONLY)
+    except FileNotFoundError:  # another process has just ended it
+        return False
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
