@@ -22,6 +22,10 @@ class BodyTooLarge(RisklineError):
     code = "body_too_large"
 
 
+class AnswerTooLarge(RisklineError):
+    code = "answer_too_large"
+
+
 class UnsupportedMediaType(RisklineError):
     code = "unsupported_media_type"
 
@@ -59,6 +63,7 @@ STATUS: dict[str, int] = {
     Forgotten.code: 410,
     BatchTooLarge.code: 413,
     BodyTooLarge.code: 413,
+    AnswerTooLarge.code: 413,
     UnsupportedMediaType.code: 415,
     InvalidApplication.code: 422,
     InvalidBatch.code: 422,
