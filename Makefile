@@ -72,7 +72,7 @@ test: check ## Check and run every test: what CI runs
 container-test: $(VENV)/development ## Only the image's tests: build it and run it, in an engine that is set up where needed
 	$(BIN)/pytest -m container
 
-crash-test: $(VENV)/development ## Kill the service 50 times under load, and hold its record to what callers were told (15 min)
+crash-test: $(VENV)/development ## Kill the service 50 times under load, and hold its record to what callers were told (20 min)
 	CRASH_ROUNDS=50 $(BIN)/pytest tests/decisions/test_crash.py -s
 
 loadtest: $(VENV)/development ## Start a server, load it with locust, leave build/loadtest.html
