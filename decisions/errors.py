@@ -9,12 +9,6 @@ class StoreError(RisklineError):
     code = "bad_store"
 
 
-class StoreAway(RisklineError):
-    """The store does not answer, or takes no more for now: it may later."""
-
-    code = "store_away"
-
-
 class NotRecorded(RisklineError):
     """The decision could not be recorded, so it is not given: the caller may try again."""
 
@@ -31,6 +25,18 @@ class UnknownDecision(RisklineError):
     """There is no decision with this id."""
 
     code = "unknown_decision"
+
+
+class Outdated(RisklineError):
+    """The decision has got reviews that the reviewer has not seen."""
+
+    code = "outdated"
+
+
+class StoreAway(RisklineError):
+    """The store of decisions cannot be asked or written to at the moment: the caller may try again."""
+
+    code = "store_away"
 
 
 class Forgotten(RisklineError):

@@ -7,6 +7,7 @@ from decisions.mirror import Target
 
 log = logging.getLogger("riskline")
 
+STORE_VARIABLE = "RISKLINE_STORE"
 EMBEDDED, DYNAMODB = "sqlite", "dynamodb:"
 SETTING = rf"^({EMBEDDED}|{DYNAMODB}[A-Za-z0-9_.-]{{3,255}})$"
 
@@ -23,7 +24,7 @@ def target(store: str, expire_days: float) -> Target | None:
     except ModuleNotFoundError as error:
         if error.name not in ("boto3", "botocore"):
             raise
-        raise StoreError(f"RISKLINE_STORE={store} needs boto3: pip install -r requirements/dynamodb.txt") from None
+        raise StoreError(f"{STORE_VARIABLE}={store} needs boto3: pip install -r requirements/dynamodb.txt") from None
     return DynamoStore(store.removeprefix(DYNAMODB), expire_days)
 
 

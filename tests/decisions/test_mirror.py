@@ -15,10 +15,12 @@ import pytest
 
 from decisions.dynamodb import DynamoStore
 from decisions.errors import NotRecorded
+from decisions.forget import forget
 from decisions.log import Limits, Log
 from decisions.mirror import Mirror, lock
 from decisions.places import STORE
 from decisions.sqlite import SQLiteStore
+from decisions.sqlite_audit import AuditStore
 from loadtest.server import ROOT
 from model.artifact import Artifact
 from tests.decisions.conftest import TABLE, items
@@ -248,6 +250,22 @@ def test_decisions_are_found_and_forgotten_in_the_table(opened: Opened, artifact
     assert target.get(batch.ids)[batch.ids[3]].personal is None
     assert "personal" not in items(dynalite)[batch.ids[3]]
     assert sum("personal" in item for item in items(dynalite).values()) == 119
+
+
+def test_what_is_forgotten_here_is_forgotten_there(
+    opened: Opened, artifact: Artifact, dynalite: Dynalite, folder: Path
+) -> None:
+    log = opened()
+    batch = decided(artifact, [EXAMPLE, OTHER], {1: "named"})
+    recorded(log, batch)
+    until(caught_up(log, 2))
+    store = AuditStore(folder / STORE)
+    assert forget(folder, store, ["named"], "a test", mirror=DynamoStore(TABLE)) == 1
+    store.close()
+    there = items(dynalite)
+    assert "personal" in there[batch.ids[0]]
+    assert "personal" not in there["named"]
+    assert there["named"]["digest"] == stored(log.store)["named"]["digest"]
 
 
 def test_a_forgotten_decision_that_is_put_again_stays_forgotten(

@@ -183,7 +183,6 @@ def test_the_table_of_decisions_is_what_the_service_expects(there: dict[str, dic
     table = there["decisions"]["Table"]
     assert table["KeySchema"] == [{"AttributeName": "id", "KeyType": "HASH"}]
     assert table["AttributeDefinitions"] == [{"AttributeName": "id", "AttributeType": "S"}]
-    assert table["SSEDescription"]["Status"] == "ENABLED"
     assert table["StreamSpecification"] == {"StreamEnabled": True, "StreamViewType": "NEW_IMAGE"}
     assert table["DeletionProtectionEnabled"] is True
     assert there["decisions"]["Policy"]["Document"] == made("decisions")["Policy"]["PolicyDocument"]

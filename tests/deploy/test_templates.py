@@ -166,6 +166,7 @@ def test_the_table_of_decisions_lets_them_expire_and_outlives_its_stack() -> Non
     assert table["TableName"] == "lenders"
     assert table["TimeToLiveSpecification"] == {"AttributeName": "expires", "Enabled": True}
     assert table["PointInTimeRecoverySpecification"] == {"PointInTimeRecoveryEnabled": True}
+    assert table["SSESpecification"] == {"SSEEnabled": True}
     resource = read("decisions")["Resources"]["Table"]
     assert resource["DeletionPolicy"] == resource["UpdateReplacePolicy"] == "Retain"
 
