@@ -2,9 +2,10 @@
 
     python -m decisions.forget 01a209b3-117e-7530-8ca4-a96cd0dd9bb1 --by "J. Doe"
 
-RISKLINE_STORE says where else they are, as it does to the service. The store overwrites it. A journal cannot be changed, so a worker that still writes one with such a decision in it is
+The store overwrites it. A journal cannot be changed, so a worker that still writes one with such a decision in it is
 asked to begin another, and the finished file is deleted. The command ends when no file in the folder holds their
-salts any more; run again, it takes up where it was stopped.
+salts any more; run again, it takes up where it was stopped. Where RISKLINE_STORE names a table of DynamoDB, it is erased
+there too.
 """
 
 import argparse
@@ -35,7 +36,7 @@ _BLOCK_BYTES = 2**24
 def forget(
     folder: Path, store: AuditStore, ids: Sequence[str], who: str, wait_s: float = WAIT_S, mirror: Target | None = None
 ) -> int:
-    """Erases the personal part of these decisions, from every file in the folder and from the `mirror`, if there is one;
+    """Erases the personal part of these decisions, from every file in the folder and from its `mirror`, if it has one;
     how many there were to forget.
 
     UnknownDecision where an id stands for none: nothing is erased then. StoreError where something is left after
