@@ -29,7 +29,7 @@ ONLY = {
     "onnx": {"model/export.py", "model/lookup.py", "model/monotone.py"},
     "fairlearn": {"model/fairness.py"},
     "pyarrow": {
-        "model/data.py", "model/places.py", "model/score.py",
+        "decisions/archive.py", "decisions/archive_columns.py", "model/data.py", "model/places.py", "model/score.py",
         "preprocessing/columns.py", "preprocessing/tables.py", "serving/tables.py",
     },
     "msgspec": {"decisions/journal.py", "preprocessing/json_columns.py", "preprocessing/plain.py"},

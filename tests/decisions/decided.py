@@ -3,12 +3,14 @@
 import queue
 import time
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 from pydantic_core import to_json
 
 from decisions.log import Earlier, Log
-from decisions.record import Channel, Decided, Origin, versions_of
+from decisions.record import Channel, Decided, Origin, Place, chained, entries, opening, versions_of
+from decisions.sqlite import Head, SQLiteStore
 from model.artifact import Artifact
 from preprocessing.encode import FIELDS
 from preprocessing.fields import Number
@@ -54,3 +56,14 @@ def recorded(log: Log, batch: Decided) -> Earlier:
     if isinstance(outcome, Exception):
         raise outcome
     return outcome
+
+
+def stored(store: SQLiteStore, chain: str, artifact: Artifact, times: Sequence[datetime], **more: Any) -> list[str]:
+    """Ids of decisions put into the store at these times, as a chain of their own; `more` goes to `decided`."""
+    batch = decided(artifact, [OTHER if place % 3 == 2 else EXAMPLE for place in range(len(times))], **more)
+    lines = [opening(chain, times[0], {})]
+    for row, time_ in enumerate(times):
+        lines.append(chained(lines[-1].hash, entries(batch, time_, 0.0)[row]))
+    with store.writing():
+        store.put(chain, lines, Head(Place(len(lines) - 1, lines[-1].hash), 0))
+    return list(batch.ids)
