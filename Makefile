@@ -80,7 +80,7 @@ lock: $(VENV)/development ## Lock the dependencies of pyproject.toml and of the 
 clean: ## Remove the environment and everything built
 	rm -rf $(VENV) build .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
-# Each environment contains the one before: serving ⊂ training ⊂ development.
+# Each environment contains the one before: serving ⊂ training ⊂ development, and serving ⊂ analytics.
 $(VENV)/%: requirements/%.txt
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install -qq --disable-pip-version-check --require-hashes -r requirements/$*.txt

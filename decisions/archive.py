@@ -29,7 +29,7 @@ from pyarrow.fs import FileSelector
 from decisions.archive_columns import as_table, by_day, records_of, without
 from decisions.drain import Drain
 from decisions.errors import StoreError
-from decisions.places import STORE, folder
+from decisions.places import STORE, archive_of, folder
 from decisions.record import Record, written
 from decisions.sqlite import SQLiteStore
 from decisions.sqlite_archive import ArchiveState, Span
@@ -136,18 +136,23 @@ def alone(decisions: Path, wait: bool = False) -> Iterator[None]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m decisions.archive", description="Copy decisions to Parquet.")
-    parser.add_argument("--to", required=True, metavar="URL", help="the archive: a folder, or an s3:// or gs:// URL")
+    parser.add_argument(
+        "--to",
+        metavar="URL",
+        help="folder, or s3:// or gs:// URL (default: RISKLINE_ARCHIVE, else a folder beside the store)",
+    )
     parser.add_argument("--decisions", metavar="FOLDER", help="where decisions are kept (default: RISKLINE_DECISIONS)")
     parser.add_argument(
         "--retain", type=_days, metavar="DAYS", help="remove from the store what is archived and older than this"
     )
     arguments = parser.parse_args()
     kept_in = folder(arguments.decisions)
+    to = archive_of(kept_in, arguments.to)
     try:
         with alone(kept_in):
             store = SQLiteStore(kept_in / STORE)
             Drain(kept_in, store).run()
-            done = archive(store, arguments.to, arguments.retain)
+            done = archive(store, to, arguments.retain)
             store.close()
     except RisklineError as error:
         sys.exit(f"riskline: {error.message}")
@@ -156,7 +161,7 @@ def main() -> None:
     except KeyboardInterrupt:
         sys.exit("riskline: interrupted; the same command goes on where this one stopped")
     removed = "" if arguments.retain is None else f", {done.removed:,} removed from the store"
-    print(f"{done.records:,} decisions archived{removed}; {place_of(arguments.to)}")  # noqa: T201
+    print(f"{done.records:,} decisions archived{removed}; {place_of(to)}")  # noqa: T201
 
 
 def _days(text: str) -> timedelta:

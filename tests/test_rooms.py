@@ -29,10 +29,12 @@ ONLY = {
     "onnx": {"model/export.py", "model/lookup.py", "model/monotone.py"},
     "fairlearn": {"model/fairness.py"},
     "pyarrow": {
-        "decisions/archive.py", "decisions/archive_columns.py", "model/data.py", "model/places.py", "model/score.py",
+        "decisions/analytics.py", "decisions/archive.py", "decisions/archive_columns.py",
+        "model/data.py", "model/places.py", "model/score.py",
         "preprocessing/columns.py", "preprocessing/tables.py", "serving/tables.py",
     },
     "msgspec": {"decisions/journal.py", "preprocessing/json_columns.py", "preprocessing/plain.py"},
+    "duckdb": {"decisions/analytics.py"},
     "onnxruntime": {"model/graph.py"},
     "prometheus_client": {"serving/metrics.py"},
     "pandas": set(),

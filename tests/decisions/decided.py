@@ -27,11 +27,12 @@ def decided(
     applications: Sequence[Mapping[str, Any]],
     named: Mapping[int, str] | None = None,
     channel: Channel = "api",
+    explain: Sequence[int] = (),
 ) -> Decided:
-    """A batch of valid applications, decided."""
+    """A batch of valid applications, decided; the rows in `explain` with their reasons."""
     batch = read_batch(to_json({"applications": applications}))
     assert batch.codes is not None
-    scores = Scorer(artifact).score(batch, named=named or {})
+    scores = Scorer(artifact).score(batch, explain or None, named=named or {})
     origin = Origin(channel, '"request-1"', time.perf_counter())
     return Decided(
         scores.decision_id,
@@ -40,7 +41,7 @@ def decided(
         scores.tier,
         scores.points,
         {row: to_json(warnings).decode() for row, warnings in scores.warnings.items()},
-        {},
+        {row: scores.reasoning.as_json(ranked) for row, ranked in (scores.reasons or {}).items()},
         scores.refused,
         tuple(named or {}),
         [origin] * len(applications),
@@ -60,7 +61,8 @@ def recorded(log: Log, batch: Decided) -> Earlier:
 
 def stored(store: SQLiteStore, chain: str, artifact: Artifact, times: Sequence[datetime], **more: Any) -> list[str]:
     """Ids of decisions put into the store at these times, as a chain of their own; `more` goes to `decided`."""
-    batch = decided(artifact, [OTHER if place % 3 == 2 else EXAMPLE for place in range(len(times))], **more)
+    applications = [OTHER if place % 3 == 2 else EXAMPLE for place in range(len(times))]
+    batch = decided(artifact, applications, explain=range(0, len(times), 2), **more)
     lines = [opening(chain, times[0], {})]
     for row, time_ in enumerate(times):
         lines.append(chained(lines[-1].hash, entries(batch, time_, 0.0)[row]))
