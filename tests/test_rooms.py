@@ -30,6 +30,7 @@ ONLY = {
     "fairlearn": {"model/fairness.py"},
     "pyarrow": {
         "decisions/analytics.py", "decisions/archive.py", "decisions/archive_columns.py",
+        "decisions/archive_tables.py",
         "model/data.py", "model/places.py", "model/score.py",
         "preprocessing/columns.py", "preprocessing/tables.py", "serving/tables.py",
     },
