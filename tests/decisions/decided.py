@@ -9,7 +9,7 @@ from typing import Any
 from pydantic_core import to_json
 
 from decisions.log import Earlier, Log
-from decisions.record import Channel, Decided, Origin, Place, chained, entries, opening, versions_of
+from decisions.record import Channel, Decided, Origin, Place, Versions, chained, entries, opening
 from decisions.sqlite import Head, SQLiteStore
 from model.artifact import Artifact
 from preprocessing.encode import FIELDS
@@ -33,7 +33,7 @@ def decided(
     batch = read_batch(to_json({"applications": applications}))
     assert batch.codes is not None
     scores = Scorer(artifact).score(batch, explain or None, named=named or {})
-    origin = Origin(channel, '"request-1"', time.perf_counter())
+    origin = Origin(channel, "request-1", time.perf_counter())
     return Decided(
         scores.decision_id,
         batch.codes,
@@ -45,7 +45,7 @@ def decided(
         scores.refused,
         tuple(named or {}),
         [origin] * len(applications),
-        versions_of(artifact),
+        Versions.of(artifact),
     )
 
 
