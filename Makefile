@@ -14,7 +14,7 @@ export BENTOML_HOME ?= $(HOME)/bentoml
 NEWEST_MODEL := $(BENTOML_HOME)/models/riskline/latest
 
 .DEFAULT_GOAL := help
-.PHONY: help serve train report build container push check quick test container-test loadtest bench lock clean
+.PHONY: help serve train report build container push check quick test container-test loadtest analytics bench lock clean
 
 help: ## List the targets
 	@grep -E '^[a-z-]+:.*## ' Makefile | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -69,6 +69,10 @@ container-test: $(VENV)/development ## Build the image and run it as SageMaker d
 
 loadtest: $(VENV)/development ## Start a server, load it with locust, leave build/loadtest.html
 	$(BIN)/python -m loadtest.run
+
+analytics: $(VENV)/analytics ## Archive what was decided here, or take ARCHIVE=URL, and show volumes, tiers, approval and drift
+	$(if $(ARCHIVE),,$(BIN)/python -m decisions.archive)
+	$(BIN)/python -m decisions.analytics $(if $(ARCHIVE),"$(ARCHIVE)")
 
 bench: $(VENV)/development ## Measure side by side with other servers (20 min; QUICK=1: 4 min); leaves loadtest/results.md
 	$(BIN)/python -m loadtest.bench $(if $(QUICK),--quick)

@@ -38,7 +38,7 @@ from preprocessing.errors import RisklineError
 
 DATASET = "decisions"
 LOCK = "archive.lock"
-ROWS_AT_ONCE = 50_000  # of one range; some 150 MB while they are on their way
+ROWS_AT_ONCE = 25_000  # of one range; some 300 MB of memory where each has its reasons
 
 
 class Archived(NamedTuple):

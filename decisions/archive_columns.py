@@ -5,6 +5,7 @@ and every engine reads them alike. `facts` and `personal` are the texts that wer
 make the archive a whole copy, which can be verified by itself.
 """
 
+import json
 from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any
@@ -39,20 +40,27 @@ _PROOF = {"chain": pa.string(), "number": pa.int64(), "hash": pa.string(), "dige
 _PERSONAL = {**_FIELDS, "warnings": pa.list_(pa.string()), "reasons": pa.list_(pa.string()), "personal": pa.string()}
 SCHEMA = pa.schema({**_FACTS, **_PERSONAL, **_PROOF})
 DAY_DIGITS = len("2026-11-24")
+_AT_ONCE = 4096  # records whose JSON is in memory as objects
 
 
 def by_day(records: Sequence[Record]) -> Mapping[str, Sequence[Record]]:
     """The records by the day of their time in UTC, in the order in which they come."""
     days: dict[str, list[Record]] = {}
     for record in records:
-        days.setdefault(record.fact["time"][:DAY_DIGITS], []).append(record)
+        days.setdefault(json.loads(record.facts)["time"][:DAY_DIGITS], []).append(record)
     return days
 
 
 def as_table(records: Sequence[Record]) -> pa.Table:
     """A row for each record. A field that another schema meant otherwise is null; `personal` has what was said."""
-    persons = [record.person or {} for record in records]
-    columns: dict[str, list[Any]] = {name: [record.fact.get(name) for record in records] for name in _FACTS}
+    pieces = [_as_table(records[start : start + _AT_ONCE]) for start in range(0, len(records), _AT_ONCE)]
+    return pa.concat_tables(pieces).combine_chunks()
+
+
+def _as_table(records: Sequence[Record]) -> pa.Table:
+    facts = [json.loads(record.facts) for record in records]
+    persons = [json.loads(record.personal or "{}") for record in records]
+    columns: dict[str, list[Any]] = {name: [fact.get(name) for fact in facts] for name in _FACTS}
     columns["time"] = [datetime.fromisoformat(time).replace(tzinfo=None) for time in columns["time"]]
     for name, type_ in _FIELDS.items():
         is_fit: Callable[[Any], bool] = _is_word if type_ == pa.string() else _is_number

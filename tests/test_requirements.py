@@ -16,9 +16,10 @@ def pins(name: str) -> set[str]:
 def test_serving_is_within_training_and_training_within_development() -> None:
     assert pins("serving")
     assert pins("serving") < pins("training") < pins("development")
+    assert pins("serving") < pins("analytics") < pins("development")
 
 
-@pytest.mark.parametrize("name", ["serving", "training", "development"])
+@pytest.mark.parametrize("name", ["serving", "training", "analytics", "development"])
 def test_every_pin_has_hashes_and_no_address_gets_in(name: str) -> None:
     text = (ROOT / f"requirements/{name}.txt").read_text()
     assert all("--hash=sha256:" in entry for entry in re.split(r"\n(?=[a-z0-9])", text))
@@ -27,5 +28,5 @@ def test_every_pin_has_hashes_and_no_address_gets_in(name: str) -> None:
 
 def test_serving_stays_lean() -> None:
     names = {pin.split("==")[0] for pin in pins("serving")}
-    training = {"xgboost", "xgboost-cpu", "scikit-learn", "scipy", "pandas", "onnx", "ndonnx", "fairlearn"}
+    training = {"xgboost", "xgboost-cpu", "scikit-learn", "scipy", "pandas", "onnx", "ndonnx", "fairlearn", "duckdb"}
     assert names.isdisjoint(training)
