@@ -40,6 +40,7 @@ def decided(
         scores.probability,
         scores.tier,
         scores.points,
+        artifact.policy.to_review(scores.probability, scores.tier, ()),
         {row: to_json(warnings).decode() for row, warnings in scores.warnings.items()},
         {row: scores.reasoning.as_json(ranked) for row, ranked in (scores.reasons or {}).items()},
         scores.refused,
