@@ -21,9 +21,10 @@ from rich.console import Console
 from rich.table import Table
 
 from decisions.archive import files
-from decisions.archive_columns import APPLICATION, SCHEMA
+from decisions.archive_columns import APPLICATION, SCHEMAS
 from decisions.errors import StoreError
 from decisions.places import archive_of, folder
+from decisions.sqlite_archive import DATASETS, Dataset
 from model import page
 from model.charts import Axis, Line, bars, lines
 from model.places import no_storage_errors, place_of
@@ -51,18 +52,25 @@ def connected(url: str) -> Any:
 
     Arrow reads the files, so that an archive may be wherever Arrow finds files; DuckDB tells it which columns and days.
     """
-    places = files(url)
-    if not places:
+    if not files(url):
         raise StoreError(f"there are no decisions in {place_of(url)}; python -m decisions.archive brings them there")
-    schema = pa.schema([*SCHEMA, pa.field("day", pa.string())])
-    partitioning = pyarrow.dataset.partitioning(pa.schema([schema.field("day")]), flavor="hive")
-    archive = pyarrow.dataset.dataset(
-        [place.path for place in places], schema, "parquet", places[0].files, partitioning=partitioning
-    )
     connection = duckdb.connect()
-    connection.register("decisions", archive)
+    for dataset in DATASETS:
+        connection.register(dataset.name, _readable(url, dataset))
     connection.execute(VIEWS.read_text())
     return connection
+
+
+def _readable(url: str, dataset: Dataset) -> Any:
+    """A dataset as DuckDB takes it; its days are a column."""
+    places = files(url, dataset)
+    schema = pa.schema([*SCHEMAS[dataset.name], pa.field("day", pa.string())])
+    if not places:
+        return schema.empty_table()
+    partitioning = pyarrow.dataset.partitioning(pa.schema([schema.field("day")]), flavor="hive")
+    return pyarrow.dataset.dataset(
+        [place.path for place in places], schema, "parquet", places[0].files, partitioning=partitioning
+    )
 
 
 def volumes(connection: Any) -> Answer:

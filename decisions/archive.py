@@ -3,7 +3,7 @@
     python -m decisions.archive --to s3://lender/archive
     python -m decisions.archive --to archive --retain 400      # and remove from the store what is older than 400 days
 
-    archive/decisions/day=2026-11-24/<store>-<after>-<last>.parquet
+    archive/decisions/day=2026-11-24/<store>-<after>-<last>.parquet         # and reviews/ and outcomes/ beside it
 
 A file is named for the range of records that it is made from, and the store plans a range before its files are
 written. So the same command, after a crash at whatever point, writes the same files again: nothing is left out, and
@@ -26,57 +26,56 @@ import pyarrow.compute as pc
 import pyarrow.parquet
 from pyarrow.fs import FileSelector
 
-from decisions.archive_columns import as_table, by_day, records_of, without
+from decisions.archive_columns import records_of, tables, without
 from decisions.drain import Drain
 from decisions.errors import StoreError
 from decisions.places import STORE, archive_of, folder
 from decisions.record import Record, written
-from decisions.sqlite import SQLiteStore
-from decisions.sqlite_archive import ArchiveState, Span
+from decisions.sqlite_archive import DATASETS, DECISIONS, ArchiveStore, Dataset, Span
 from model.places import PARQUET, Place, no_storage_errors, place_of, remove_partial, whole_file
 from preprocessing.errors import RisklineError
 
-DATASET = "decisions"
 LOCK = "archive.lock"
 ROWS_AT_ONCE = 25_000  # of one range; some 300 MB of memory where each has its reasons
 
 
 class Archived(NamedTuple):
-    """How many records a run has brought to the archive, and how many have left the store for it."""
+    """How many decisions a run has brought to the archive, how many reviews and outcomes, and how many decisions have
+    left the store for it."""
 
     records: int
+    said: int
     removed: int
 
 
-def archive(store: SQLiteStore, to: str, retain: timedelta | None = None) -> Archived:
+def archive(store: ArchiveStore, to: str, retain: timedelta | None = None) -> Archived:
     """Brings to the archive at `to`, a folder or URL, what it lacks; removes from the store what it has and is older
     than `retain`. ScoringError where it cannot be written to."""
-    target, state = place_of(to), ArchiveState(store)
-    count = 0
-    while span := state.plan(str(target), ROWS_AT_ONCE):
-        count += _write(state, target, span)
-    removed = 0
-    if retain is not None:
-        removed = state.remove(str(target), written(datetime.now(UTC) - retain))
-    return Archived(count, removed)
+    target = place_of(to)
+    counts = dict.fromkeys(DATASETS, 0)
+    for dataset in DATASETS:
+        while span := store.plan(str(target), dataset, ROWS_AT_ONCE):
+            counts[dataset] += _write(store, target, dataset, span)
+    removed = 0 if retain is None else store.remove(str(target), written(datetime.now(UTC) - retain))
+    return Archived(counts[DECISIONS], sum(counts.values()) - counts[DECISIONS], removed)
 
 
-def _write(state: ArchiveState, target: Place, span: Span) -> int:
-    """Until what is there is what the store has: somebody may have been forgotten while it was written."""
+def _write(store: ArchiveStore, target: Place, dataset: Dataset, span: Span) -> int:
+    """Until what is there is what the store has: somebody may be forgotten while it is written."""
     while True:
-        records = state.records(span)
-        for day, some in by_day(records).items():
-            place = target._replace(
-                path=f"{target.path}/{DATASET}/day={day}/{span.source}-{span.after + 1}-{span.last}{PARQUET}"
-            )
+        emptied = store.emptied(dataset, span)
+        rows = store.rows(dataset, span)
+        for day, table in tables(dataset.name, rows).items():
+            name = f"{span.source}-{span.after + 1}-{span.last}{PARQUET}"
+            place = target._replace(path=f"{target.path}/{dataset.name}/day={day}/{name}")
             remove_partial(place)
-            _put(place, as_table(some))
-        if state.finish(str(target), span, sum(record.personal is None for record in records)):
-            return len(records)
+            _put(place, table)
+        if store.finish(str(target), dataset, span, emptied):
+            return len(rows)
 
 
 def forget_in_archive(url: str, ids: Collection[str]) -> int:
-    """Makes the personal columns of these decisions null in every file that holds them; of how many they were not yet.
+    """Makes what is personal of these decisions null in every file that has it; in how many rows it was not yet.
 
     To be called after the store has forgotten them, so that an archiver at work writes them no more, and by one at a
     time (`alone`), since two that rewrite one file would undo each other's. Each file is replaced as a whole, so after
@@ -84,7 +83,7 @@ def forget_in_archive(url: str, ids: Collection[str]) -> int:
     """
     wanted = pa.array(sorted(set(ids)), pa.string())
     count = 0
-    for place in files(url):
+    for place in (place for dataset in DATASETS if dataset.personal != "NULL" for place in files(url, dataset)):
         with no_storage_errors(f"{place} cannot be read"), place.files.open_input_file(place.path) as file:
             parquet = pyarrow.parquet.ParquetFile(file)
             if not pc.any(pc.is_in(parquet.read(["id"])["id"], wanted)).as_py():
@@ -96,11 +95,11 @@ def forget_in_archive(url: str, ids: Collection[str]) -> int:
     return count
 
 
-def files(url: str) -> list[Place]:
-    """The archive's files of decisions, older days first."""
+def files(url: str, dataset: Dataset = DECISIONS) -> list[Place]:
+    """The archive's files of a dataset, older days first."""
     root = place_of(url)
     with no_storage_errors(f"{root} cannot be read"):
-        selector = FileSelector(f"{root.path}/{DATASET}", recursive=True, allow_not_found=True)
+        selector = FileSelector(f"{root.path}/{dataset.name}", recursive=True, allow_not_found=True)
         infos = root.files.get_file_info(selector)
     return [
         root._replace(path=info.path)
@@ -110,7 +109,7 @@ def files(url: str) -> list[Place]:
 
 
 def read(place: Place) -> list[Record]:
-    """The records that one of the archive's files holds."""
+    """The records that one of the archive's files of decisions holds."""
     with no_storage_errors(f"{place} cannot be read"), place.files.open_input_file(place.path) as file:
         return records_of(pyarrow.parquet.ParquetFile(file).read())
 
@@ -150,7 +149,7 @@ def main() -> None:
     to = archive_of(kept_in, arguments.to)
     try:
         with alone(kept_in):
-            store = SQLiteStore(kept_in / STORE)
+            store = ArchiveStore(kept_in / STORE)
             Drain(kept_in, store).run()
             done = archive(store, to, arguments.retain)
             store.close()
@@ -161,7 +160,8 @@ def main() -> None:
     except KeyboardInterrupt:
         sys.exit("riskline: interrupted; the same command goes on where this one stopped")
     removed = "" if arguments.retain is None else f", {done.removed:,} removed from the store"
-    print(f"{done.records:,} decisions archived{removed}; {place_of(to)}")  # noqa: T201
+    said = f", {done.said:,} reviews and outcomes" if done.said else ""
+    print(f"{done.records:,} decisions{said} archived{removed}; {place_of(to)}")  # noqa: T201
 
 
 def _days(text: str) -> timedelta:

@@ -7,7 +7,7 @@ make the archive a whole copy, which can be verified by itself.
 
 import json
 from collections.abc import Callable, Collection, Mapping, Sequence
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 
 import pyarrow as pa
@@ -18,9 +18,10 @@ from preprocessing.encode import FIELDS
 from preprocessing.fields import Number
 
 APPLICATION = "application_"
+_TIME = pa.timestamp("ms")
 _FACTS = {
     "id": pa.string(),
-    "time": pa.timestamp("ms"),  # in UTC; without saying so, since engines differ in what they make of a time zone
+    "time": _TIME,  # in UTC; without saying so, since engines differ in what they make of a time zone
     "channel": pa.string(),
     "probability": pa.float64(),
     "tier": pa.string(),
@@ -37,18 +38,48 @@ _FIELDS = {
 }
 _PROOF = {"chain": pa.string(), "number": pa.int64(), "hash": pa.string(), "digest": pa.string(), "facts": pa.string()}
 # what goes when an applicant is to be forgotten
-_PERSONAL = {**_FIELDS, "warnings": pa.list_(pa.string()), "reasons": pa.list_(pa.string()), "personal": pa.string()}
-SCHEMA = pa.schema({**_FACTS, **_PERSONAL, **_PROOF})
-DAY_DIGITS = len("2026-11-24")
+_OF_DECISIONS = {
+    **_FIELDS, "warnings": pa.list_(pa.string()), "reasons": pa.list_(pa.string()), "personal": pa.string(),
+}  # fmt: skip
+_WHOLE = ("personal", "note")  # null once it is forgotten: the text of a decision, and a reviewer's
+_PERSONAL = {*_OF_DECISIONS, *_WHOLE}
+SCHEMA = pa.schema({**_FACTS, **_OF_DECISIONS, **_PROOF})
+SCHEMAS: Mapping[str, pa.Schema] = {
+    "decisions": SCHEMA,
+    "reviews": pa.schema(
+        {"id": pa.string(), "time": _TIME, "reviewer": pa.string(), "verdict": pa.string(), "note": pa.string()}
+    ),
+    "outcomes": pa.schema({"id": pa.string(), "time": _TIME, "outcome": pa.string(), "date": pa.date32()}),
+}
+_DAY_DIGITS = len("2026-11-24")
+_FACTS_PLACE, _TIME_PLACE = 3, 1  # in a row of the store
 _AT_ONCE = 4096  # records whose JSON is in memory as objects
 
 
-def by_day(records: Sequence[Record]) -> Mapping[str, Sequence[Record]]:
-    """The records by the day of their time in UTC, in the order in which they come."""
-    days: dict[str, list[Record]] = {}
-    for record in records:
-        days.setdefault(json.loads(record.facts)["time"][:DAY_DIGITS], []).append(record)
-    return days
+def tables(dataset: str, rows: Sequence[tuple[Any, ...]]) -> dict[str, pa.Table]:
+    """Rows of the store as tables of the archive, by the day of their time in UTC, in the order in which they come."""
+    days: dict[str, list[tuple[Any, ...]]] = {}
+    is_decision = dataset == "decisions"
+    for row in rows:
+        time = json.loads(row[_FACTS_PLACE])["time"] if is_decision else row[_TIME_PLACE]
+        days.setdefault(time[:_DAY_DIGITS], []).append(row)
+    if is_decision:
+        return {day: as_table([Record(*row) for row in some]) for day, some in days.items()}
+    return {day: _as_said(SCHEMAS[dataset], some) for day, some in days.items()}
+
+
+def _as_said(schema: pa.Schema, rows: Sequence[tuple[Any, ...]]) -> pa.Table:
+    """What people said of decisions. A date has no time, and a time no zone."""
+    parse = {pa.date32(): date.fromisoformat, _TIME: _without_zone}
+    columns = {
+        field.name: [parse[field.type](value) if field.type in parse else value for value in column]
+        for field, column in zip(schema, zip(*rows, strict=True), strict=True)
+    }
+    return pa.table(columns, schema=schema)
+
+
+def _without_zone(time: str) -> datetime:
+    return datetime.fromisoformat(time).replace(tzinfo=None)
 
 
 def as_table(records: Sequence[Record]) -> pa.Table:
@@ -61,7 +92,7 @@ def _as_table(records: Sequence[Record]) -> pa.Table:
     facts = [json.loads(record.facts) for record in records]
     persons = [json.loads(record.personal or "{}") for record in records]
     columns: dict[str, list[Any]] = {name: [fact.get(name) for fact in facts] for name in _FACTS}
-    columns["time"] = [datetime.fromisoformat(time).replace(tzinfo=None) for time in columns["time"]]
+    columns["time"] = [_without_zone(time) for time in columns["time"]]
     for name, type_ in _FIELDS.items():
         is_fit: Callable[[Any], bool] = _is_word if type_ == pa.string() else _is_number
         values = [person.get("application", {}).get(name.removeprefix(APPLICATION)) for person in persons]
@@ -76,11 +107,13 @@ def _as_table(records: Sequence[Record]) -> pa.Table:
 
 
 def without(table: pa.Table, ids: Collection[str]) -> tuple[pa.Table, int]:
-    """The table with the personal columns of these decisions null, and of how many they were not yet."""
+    """The table with the personal columns of these decisions null, and in how many rows they were not yet."""
     to_go = pc.is_in(table["id"], pa.array(list(ids), pa.string()))
-    count = pc.sum(pc.and_(to_go, table["personal"].is_valid())).as_py() or 0
+    count = 0
     for place, field in enumerate(table.schema):
         if field.name in _PERSONAL or field.name.startswith(APPLICATION):
+            if field.name in _WHOLE:
+                count = pc.sum(pc.and_(to_go, table[field.name].is_valid())).as_py() or 0
             table = table.set_column(place, field, pc.if_else(to_go, pa.scalar(None, field.type), table[field.name]))
     return table, count
 

@@ -45,10 +45,12 @@ CREATE TABLE decisions (
     hash BLOB NOT NULL
 ) STRICT;
 CREATE TABLE archives (
-    target TEXT PRIMARY KEY,    -- where it is, without what is secret in its address
+    target TEXT NOT NULL,       -- where it is, without what is secret in its address
+    dataset TEXT NOT NULL,      -- the table that is archived
     source TEXT NOT NULL,       -- tells the files of this store from those of another in the same archive
     done INTEGER NOT NULL,      -- the newest n that is there
-    planned INTEGER NOT NULL    -- the newest n that may be there
+    planned INTEGER NOT NULL,   -- the newest n that may be there
+    PRIMARY KEY (target, dataset)
 ) STRICT;
 CREATE INDEX decisions_by_time ON decisions (time);
 CREATE INDEX decisions_by_channel ON decisions (channel);

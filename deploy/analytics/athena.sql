@@ -1,6 +1,6 @@
--- The archive as a table of Athena. Write your bucket and prefix in place of s3://lender/archive, run this once, then
--- each statement of views.sql. No partition ever needs to be added: Athena computes the days. stream.yaml makes the same
--- table by CloudFormation.
+-- The archive as tables of Athena. Write your bucket and prefix in place of s3://lender/archive, run each
+-- statement once, then those of views.sql. No partition ever needs to be added: Athena computes the days. stream.yaml makes the
+-- same tables by CloudFormation.
 -- `python -m decisions.archive_tables` writes the columns anew after another preprocessing/schema.py.
 
 CREATE EXTERNAL TABLE decisions (
@@ -47,4 +47,39 @@ TBLPROPERTIES (
     'projection.day.format' = 'yyyy-MM-dd',
     'projection.day.range' = '2026-01-01,NOW',
     'storage.location.template' = 's3://lender/archive/decisions/day=${day}/'
+);
+
+CREATE EXTERNAL TABLE reviews (
+    `id` string,
+    `time` timestamp,
+    `reviewer` string,
+    `verdict` string,
+    `note` string
+)
+PARTITIONED BY (`day` string)
+STORED AS PARQUET
+LOCATION 's3://lender/archive/reviews/'
+TBLPROPERTIES (
+    'projection.enabled' = 'true',
+    'projection.day.type' = 'date',
+    'projection.day.format' = 'yyyy-MM-dd',
+    'projection.day.range' = '2026-01-01,NOW',
+    'storage.location.template' = 's3://lender/archive/reviews/day=${day}/'
+);
+
+CREATE EXTERNAL TABLE outcomes (
+    `id` string,
+    `time` timestamp,
+    `outcome` string,
+    `date` date
+)
+PARTITIONED BY (`day` string)
+STORED AS PARQUET
+LOCATION 's3://lender/archive/outcomes/'
+TBLPROPERTIES (
+    'projection.enabled' = 'true',
+    'projection.day.type' = 'date',
+    'projection.day.format' = 'yyyy-MM-dd',
+    'projection.day.range' = '2026-01-01,NOW',
+    'storage.location.template' = 's3://lender/archive/outcomes/day=${day}/'
 );

@@ -7,7 +7,8 @@ FROM DATA CATALOG DATABASE 'riskline'
 IAM_ROLE default;
 
 -- Views over it are late-binding, and an array is unnested by naming it. Otherwise those of views.sql are Redshift's too:
--- write `archive.decisions`, `double precision` for `double`, and end each with WITH NO SCHEMA BINDING.
+-- write `archive.decisions`, `double precision` for `double`, an ORDER BY of a window for `max_by`, and end each with
+-- WITH NO SCHEMA BINDING.
 CREATE VIEW warned AS
 SELECT
     cast(date_trunc('week', d."time") AS date) AS week,
@@ -18,7 +19,8 @@ FROM archive.decisions AS d, d.warnings AS warning
 GROUP BY 1, 2, 3
 WITH NO SCHEMA BINDING;
 
--- Copied in, a day at a time: the columns are in the files' order, and arrays become SUPER.
+-- Copied in, a day at a time: the columns are in the files' order, and arrays become SUPER. COPY reviews and outcomes
+-- from their folders in the same way.
 CREATE TABLE decisions (
     "id" varchar(65535),
     "time" timestamp,
@@ -53,6 +55,23 @@ CREATE TABLE decisions (
     "hash" varchar(65535),
     "digest" varchar(65535),
     "facts" varchar(65535)
+)
+SORTKEY ("time");
+
+CREATE TABLE reviews (
+    "id" varchar(65535),
+    "time" timestamp,
+    "reviewer" varchar(65535),
+    "verdict" varchar(65535),
+    "note" varchar(65535)
+)
+SORTKEY ("time");
+
+CREATE TABLE outcomes (
+    "id" varchar(65535),
+    "time" timestamp,
+    "outcome" varchar(65535),
+    "date" date
 )
 SORTKEY ("time");
 

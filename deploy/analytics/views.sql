@@ -1,6 +1,6 @@
 -- What is asked of the archive most: volumes, tiers, approval and drift. Athena and DuckDB understand every statement
--- alike. They need the table `decisions` (athena.sql; `python -m decisions.analytics` makes it for DuckDB), and name no
--- field of the application. Times are UTC, a week begins on Monday. `day` in a WHERE clause keeps the rest unread.
+-- alike. They need the tables of athena.sql, which `python -m decisions.analytics` makes for DuckDB, and name no field of
+-- the application. Times are UTC, a week begins on Monday. `day` in a WHERE clause keeps the rest unread.
 
 CREATE OR REPLACE VIEW decisions_by_week AS
 SELECT *, cast(date_trunc('week', time) AS date) AS week
@@ -45,6 +45,24 @@ CREATE OR REPLACE VIEW versions AS
 SELECT model_version, policy_version, min(time) AS first, max(time) AS last, count(*) AS decisions
 FROM decisions
 GROUP BY model_version, policy_version;
+
+-- What reviewers said of each tier: the last verdict on a decision counts
+CREATE OR REPLACE VIEW reviewed AS
+SELECT week, tier, verdict, count(*) AS decisions
+FROM decisions_by_week
+INNER JOIN (SELECT id, max_by(verdict, time) AS verdict FROM reviews GROUP BY id) AS last_review
+    ON last_review.id = decisions_by_week.id
+GROUP BY week, tier, verdict;
+
+-- What became of each tier, beside what was expected: the outcome of the newest day counts, of one day what was told last
+CREATE OR REPLACE VIEW turned_out AS
+SELECT week, tier, outcome, count(*) AS decisions, avg(probability) AS mean_probability
+FROM decisions_by_week
+INNER JOIN (
+    SELECT id, max_by(outcome, concat(cast(date AS varchar), cast(time AS varchar))) AS outcome FROM outcomes GROUP BY id
+) AS last_outcome
+    ON last_outcome.id = decisions_by_week.id
+GROUP BY week, tier, outcome;
 
 -- Twenty bins of equal width: unlike deciles, they need no look at the data first
 CREATE OR REPLACE VIEW score_bins AS

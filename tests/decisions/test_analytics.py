@@ -5,7 +5,7 @@ import subprocess
 import sys
 from collections import Counter
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,9 @@ import pytest
 from decisions.archive import archive
 from decisions.places import STORE
 from decisions.record import Record
-from decisions.sqlite import SQLiteStore
+from decisions.review import Outcome, Review, Verdict
+from decisions.sqlite_archive import ArchiveStore
+from decisions.sqlite_review import SQLiteReviews
 from model.artifact import Artifact
 from model.psi import counts, psi, psi_of_counts
 from preprocessing.encode import FIELDS, encode
@@ -30,6 +32,8 @@ from decisions import analytics
 ROOT = Path(__file__).parent.parent.parent
 MONDAY = datetime(2026, 11, 16, tzinfo=UTC)
 WEEKS = (MONDAY, MONDAY + timedelta(days=7), MONDAY + timedelta(days=14))
+VERDICTS: tuple[Verdict, ...] = ("approve", "decline")  # on the first two decisions of each chain …
+LAST_VERDICT: Verdict = "decline"  # … and on the first one again
 ABOVE_FLOAT32 = 1e-9
 
 
@@ -37,10 +41,17 @@ ABOVE_FLOAT32 = 1e-9
 def folder(artifact: Artifact, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A store of three weeks and two channels, and its archive."""
     folder = tmp_path_factory.mktemp("decisions")
-    store = SQLiteStore(folder / STORE)
+    store = ArchiveStore(folder / STORE)
     for place, (week, channel) in enumerate((week, channel) for week in WEEKS for channel in ("phone", "mail")):
         times = [week + timedelta(hours=5 * number) for number in range(4 + place)]
-        stored(store, f"chain {place}", artifact, times, channel=channel)
+        ids = stored(store, f"chain {place}", artifact, times, channel=channel)
+        reviews = SQLiteReviews(folder / STORE)
+        for id_, verdict in zip(ids, VERDICTS, strict=False):
+            reviews.review(id_, Review(reviewer="J. Doe", verdict=verdict))
+        reviews.review(ids[0], Review(reviewer="A. N. Other", verdict=LAST_VERDICT))
+        reviews.add_outcomes([Outcome(decision_id=ids[1], outcome="bad", date=date(2026, 12, 1))])
+        reviews.add_outcomes([Outcome(decision_id=ids[1], outcome="good", date=date(2026, 12, 2))])
+        reviews.close()
     archive(store, str(folder / "archive"))
     store.close()
     return folder
@@ -49,7 +60,7 @@ def folder(artifact: Artifact, tmp_path_factory: pytest.TempPathFactory) -> Path
 @pytest.fixture(scope="module")
 def records(folder: Path) -> list[Record]:
     """What the store has."""
-    store = SQLiteStore(folder / STORE)
+    store = ArchiveStore(folder / STORE)
     found = store.get([id_ for [id_] in store._run("SELECT id FROM decisions")])
     store.close()
     return list(found.values())
@@ -126,6 +137,32 @@ def test_reasoned(connection: Any, records: list[Record]) -> None:
     assert expected
     assert asked(connection, "reasoned", "week", "tier", "reason", "decisions") == {
         (*k, n) for k, n in expected.items()
+    }
+
+
+def reviewed_first(records: list[Record]) -> list[list[Record]]:
+    """The decisions of each chain in order: the first two of them are reviewed, the second has its outcomes."""
+    chains: dict[str, list[Record]] = {}
+    for record in sorted(records, key=lambda record: record.number):
+        chains.setdefault(record.chain, []).append(record)
+    return list(chains.values())
+
+
+def test_reviewed(connection: Any, records: list[Record]) -> None:
+    expected = Counter(
+        (monday(record), record.fact["tier"], verdict)
+        for chain in reviewed_first(records)
+        for record, verdict in zip(chain, (LAST_VERDICT, VERDICTS[1]), strict=False)
+    )
+    assert asked(connection, "reviewed", "week", "tier", "verdict", "decisions") == {
+        (*key, n) for key, n in expected.items()
+    }
+
+
+def test_turned_out(connection: Any, records: list[Record]) -> None:
+    expected = Counter((monday(chain[1]), chain[1].fact["tier"], "good") for chain in reviewed_first(records))
+    assert asked(connection, "turned_out", "week", "tier", "outcome", "decisions") == {
+        (*key, n) for key, n in expected.items()
     }
 
 

@@ -4,7 +4,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -19,8 +19,9 @@ from decisions.errors import StoreError
 from decisions.log import Log
 from decisions.places import STORE
 from decisions.record import Record, hash_of
-from decisions.sqlite import SQLiteStore
-from decisions.sqlite_archive import ArchiveState, Span
+from decisions.review import Outcome, Review
+from decisions.sqlite_archive import DECISIONS, OUTCOMES, REVIEWS, ArchiveStore, Dataset, Span
+from decisions.sqlite_review import SQLiteReviews
 from model.artifact import Artifact
 from model.errors import ScoringError
 from model.places import place_of
@@ -33,8 +34,8 @@ MIDNIGHT = datetime(2026, 11, 25, tzinfo=UTC)
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Iterator[SQLiteStore]:
-    opened = SQLiteStore(tmp_path / STORE)
+def store(tmp_path: Path) -> Iterator[ArchiveStore]:
+    opened = ArchiveStore(tmp_path / STORE)
     yield opened
     opened.close()
 
@@ -61,7 +62,7 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 
 def test_the_archive_holds_every_record_as_the_store_does(
-    store: SQLiteStore, artifact: Artifact, tmp_path: Path
+    store: ArchiveStore, artifact: Artifact, tmp_path: Path
 ) -> None:
     ids = stored(store, "a", artifact, seconds(NOON, 5)) + stored(store, "b", artifact, seconds(NOON, 3))
     to = str(tmp_path / "archive")
@@ -69,7 +70,7 @@ def test_the_archive_holds_every_record_as_the_store_does(
     assert {record.id: record for record in archived(to)} == store.get(ids)
 
 
-def test_columns_are_typed_and_say_what_the_texts_say(store: SQLiteStore, artifact: Artifact, tmp_path: Path) -> None:
+def test_columns_are_typed_and_say_what_the_texts_say(store: ArchiveStore, artifact: Artifact, tmp_path: Path) -> None:
     missing = next(field.name for field in FIELDS if not field.required)
     log = Log(tmp_path)
     recorded(log, decided(artifact, [{**OTHER, missing: None}], channel="phone"))
@@ -89,7 +90,7 @@ def test_columns_are_typed_and_say_what_the_texts_say(store: SQLiteStore, artifa
         assert file.schema_arrow == SCHEMA
 
 
-def test_the_archive_can_be_verified_by_itself(store: SQLiteStore, artifact: Artifact, tmp_path: Path) -> None:
+def test_the_archive_can_be_verified_by_itself(store: ArchiveStore, artifact: Artifact, tmp_path: Path) -> None:
     stored(store, "a", artifact, seconds(MIDNIGHT - timedelta(seconds=2), 5))
     to = str(tmp_path / "archive")
     archive(store, to)
@@ -99,7 +100,7 @@ def test_the_archive_can_be_verified_by_itself(store: SQLiteStore, artifact: Art
         assert record.hash == hash_of(before.hash, record.facts.encode(), record.digest)
 
 
-def test_a_day_ends_at_midnight_in_utc(store: SQLiteStore, artifact: Artifact, tmp_path: Path) -> None:
+def test_a_day_ends_at_midnight_in_utc(store: ArchiveStore, artifact: Artifact, tmp_path: Path) -> None:
     stored(store, "a", artifact, [MIDNIGHT - timedelta(milliseconds=1), MIDNIGHT, MIDNIGHT + timedelta(hours=1)])
     to = str(tmp_path / "archive")
     archive(store, to)
@@ -107,13 +108,13 @@ def test_a_day_ends_at_midnight_in_utc(store: SQLiteStore, artifact: Artifact, t
     assert [len(read(place)) for place in files(to)] == [1, 2]
 
 
-def test_an_empty_store_makes_no_file(store: SQLiteStore, tmp_path: Path) -> None:
+def test_an_empty_store_makes_no_file(store: ArchiveStore, tmp_path: Path) -> None:
     to = str(tmp_path / "archive")
-    assert archive(store, to, retain=timedelta(0)) == (0, 0)
+    assert archive(store, to, retain=timedelta(0)) == (0, 0, 0)
     assert files(to) == []
 
 
-def test_a_second_run_brings_only_what_is_new(store: SQLiteStore, artifact: Artifact, tmp_path: Path) -> None:
+def test_a_second_run_brings_only_what_is_new(store: ArchiveStore, artifact: Artifact, tmp_path: Path) -> None:
     to = str(tmp_path / "archive")
     stored(store, "a", artifact, seconds(NOON, 3))
     archive(store, to)
@@ -126,9 +127,9 @@ def test_a_second_run_brings_only_what_is_new(store: SQLiteStore, artifact: Arti
     assert len(archived(to)) == 5
 
 
-def test_two_stores_share_an_archive(store: SQLiteStore, artifact: Artifact, tmp_path: Path) -> None:
+def test_two_stores_share_an_archive(store: ArchiveStore, artifact: Artifact, tmp_path: Path) -> None:
     to = str(tmp_path / "archive")
-    other = SQLiteStore(tmp_path / "another machine" / STORE)
+    other = ArchiveStore(tmp_path / "another machine" / STORE)
     ids = stored(store, "a", artifact, seconds(NOON, 2)) + stored(other, "b", artifact, seconds(NOON, 2))
     archive(store, to)
     archive(other, to)
@@ -142,14 +143,14 @@ KILLED_AT = {
     "stream.write(b'half'), stream.flush(), os.kill(os.getpid(), signal.SIGKILL))",
     "between two files": "put = archiving._put; archiving._put = lambda *given: ("
     "put(*given), os.kill(os.getpid(), signal.SIGKILL))",
-    "before it is noted": "ArchiveState.finish = lambda *_: os.kill(os.getpid(), signal.SIGKILL)",
+    "before it is noted": "ArchiveStore.finish = lambda *_: os.kill(os.getpid(), signal.SIGKILL)",
 }
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("point", KILLED_AT)
 def test_a_kill_leaves_nothing_out_and_nothing_twice(
-    store: SQLiteStore, artifact: Artifact, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, point: str
+    store: ArchiveStore, artifact: Artifact, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, point: str
 ) -> None:
     monkeypatch.setattr(archiving, "ROWS_AT_ONCE", 4)
     to = str(tmp_path / "archive")
@@ -157,7 +158,7 @@ def test_a_kill_leaves_nothing_out_and_nothing_twice(
     killing = (
         "import os, signal, sys, pyarrow.parquet\n"
         "from decisions import archive as archiving\n"
-        "from decisions.sqlite_archive import ArchiveState\n"
+        "from decisions.sqlite_archive import ArchiveStore\n"
         f"archiving.ROWS_AT_ONCE = 4\n{KILLED_AT[point]}\narchiving.main()"
     )
     command = [sys.executable, "-c", killing, "--to", to, "--decisions", str(tmp_path)]
@@ -169,18 +170,17 @@ def test_a_kill_leaves_nothing_out_and_nothing_twice(
     assert [path for path in contents(tmp_path / "archive") if "partial" in path] == []
 
 
-def test_two_archivers_at_once_archive_once(store: SQLiteStore, artifact: Artifact, tmp_path: Path) -> None:
+def test_two_archivers_at_once_archive_once(store: ArchiveStore, artifact: Artifact, tmp_path: Path) -> None:
     """The lock keeps them apart; and if it did not, they would write the same files."""
     to = str(tmp_path / "archive")
     ids = stored(store, "a", artifact, seconds(NOON, 3))
-    state = ArchiveState(store)
-    span = state.plan(to, 100)
+    span = store.plan(to, DECISIONS, 100)
     assert span is not None
-    other = SQLiteStore(tmp_path / STORE)
+    other = ArchiveStore(tmp_path / STORE)
     assert archive(other, to).records == 3
     other.close()
     before = contents(tmp_path / "archive")
-    archiving._write(state, place_of(to), span)
+    archiving._write(store, place_of(to), DECISIONS, span)
     assert contents(tmp_path / "archive") == before
     assert archive(store, to).records == 0
     assert sorted(record.id for record in archived(to)) == sorted(ids)
@@ -218,7 +218,7 @@ def test_the_command_archives_what_only_a_journal_has(
     ],
 )
 def test_a_place_that_cannot_be_written_to_is_said_in_one_line(
-    store: SQLiteStore, artifact: Artifact, tmp_path: Path, to: str, said: str
+    store: ArchiveStore, artifact: Artifact, tmp_path: Path, to: str, said: str
 ) -> None:
     stored(store, "a", artifact, seconds(NOON, 1))
     code, line = command("--to", to, "--decisions", str(tmp_path))
@@ -236,7 +236,52 @@ def test_a_second_archiver_is_sent_away(tmp_path: Path) -> None:
         pass
 
 
-def forget(store: SQLiteStore, ids: Sequence[str]) -> None:
+def say(tmp_path: Path, id_: str, note: str | None = None) -> None:
+    """A review of the decision, and its outcome."""
+    reviews = SQLiteReviews(tmp_path / STORE)
+    reviews.review(id_, Review(reviewer="J. Doe", verdict="decline", note=note))
+    assert reviews.add_outcomes([Outcome(decision_id=id_, outcome="bad", date=date(2026, 12, 1))]) == [True]
+    reviews.close()
+
+
+def said(to: str, dataset: Dataset) -> list[dict[str, Any]]:
+    return [row for place in files(to, dataset) for row in pyarrow.parquet.read_table(place.path).to_pylist()]
+
+
+def test_reviews_and_outcomes_are_archived_beside_the_decisions(
+    store: ArchiveStore, artifact: Artifact, tmp_path: Path
+) -> None:
+    to = str(tmp_path / "archive")
+    ids = stored(store, "a", artifact, seconds(NOON, 3))
+    assert archive(store, to) == (3, 0, 0)
+    say(tmp_path, ids[1], note="has another loan")
+    assert archive(store, to) == (0, 2, 0)
+    assert archive(store, to) == (0, 0, 0)
+    [review], [outcome] = said(to, REVIEWS), said(to, OUTCOMES)
+    assert review | {"time": None} == {
+        "id": ids[1], "time": None, "reviewer": "J. Doe", "verdict": "decline", "note": "has another loan",
+    }  # fmt: skip
+    assert outcome["date"] == date(2026, 12, 1)
+    assert forget_in_archive(to, [ids[1]]) == 2
+    [review] = said(to, REVIEWS)
+    assert (review["verdict"], review["note"]) == ("decline", None)
+
+
+def test_a_decision_of_which_something_is_not_archived_yet_stays(
+    store: ArchiveStore, artifact: Artifact, tmp_path: Path
+) -> None:
+    to = str(tmp_path / "archive")
+    ids = stored(store, "a", artifact, seconds(NOON - timedelta(days=400), 4))
+    archive(store, to)
+    for id_ in ids[1:3]:
+        say(tmp_path, id_)
+    assert store.remove(to, "9999") == 1, "the first one, and nothing from the reviewed ones on"
+    assert archive(store, to, retain=timedelta(days=30)) == (0, 4, 2)
+    assert set(store.get(ids)) == {ids[3]}
+    assert store._run("SELECT id FROM reviews UNION SELECT id FROM outcomes") == [(ids[2],)], "the newest of each stays"
+
+
+def forget(store: ArchiveStore, ids: Sequence[str]) -> None:
     """As the store forgets."""
     with store.writing():
         for id_ in ids:
@@ -244,7 +289,7 @@ def forget(store: SQLiteStore, ids: Sequence[str]) -> None:
 
 
 def test_the_archive_forgets_what_is_personal_and_nothing_else(
-    store: SQLiteStore, artifact: Artifact, tmp_path: Path
+    store: ArchiveStore, artifact: Artifact, tmp_path: Path
 ) -> None:
     to = str(tmp_path / "archive")
     ids = stored(store, "a", artifact, seconds(MIDNIGHT - timedelta(seconds=3), 6))
@@ -263,30 +308,30 @@ def test_the_archive_forgets_what_is_personal_and_nothing_else(
 
 
 def test_who_is_forgotten_while_the_file_is_written_is_not_in_it(
-    store: SQLiteStore, artifact: Artifact, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    store: ArchiveStore, artifact: Artifact, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     to = str(tmp_path / "archive")
     ids = stored(store, "a", artifact, seconds(NOON, 3))
-    read_before = ArchiveState.records
+    read_before = ArchiveStore.rows
 
-    def records(state: ArchiveState, span: Span) -> list[Record]:
-        found = read_before(state, span)
+    def rows(store: ArchiveStore, dataset: Dataset, span: Span) -> list[tuple[Any, ...]]:
+        found = read_before(store, dataset, span)
         forget(store, ids[:1])
         return found
 
-    monkeypatch.setattr(ArchiveState, "records", records)
+    monkeypatch.setattr(ArchiveStore, "rows", rows)
     archive(store, to)
     assert [record.personal is None for record in archived(to)] == [True, False, False]
 
 
-def test_what_is_old_and_archived_leaves_the_store(store: SQLiteStore, artifact: Artifact, tmp_path: Path) -> None:
+def test_what_is_old_and_archived_leaves_the_store(store: ArchiveStore, artifact: Artifact, tmp_path: Path) -> None:
     now = datetime.now(UTC)
     old, new = now - timedelta(days=40), now - timedelta(days=1)
     ids = stored(store, "a", artifact, [old, old, new, new])
     stored(store, "b", artifact, [old, old])
     stored(store, "c", artifact, [new])
     to = str(tmp_path / "archive")
-    assert archive(store, to, retain=timedelta(days=30)) == (7, 4)
+    assert archive(store, to, retain=timedelta(days=30)) == (7, 0, 4)
     assert set(store.get(ids)) == set(ids[2:])
     assert len(archived(to)) == 7
     # what stays follows on what the store says of the beginning
@@ -300,17 +345,18 @@ def test_what_is_old_and_archived_leaves_the_store(store: SQLiteStore, artifact:
     assert archive(store, to).records == 1, "the count goes on"
 
 
-def test_what_is_not_archived_stays_whatever_its_age(store: SQLiteStore, artifact: Artifact, tmp_path: Path) -> None:
+def test_what_is_not_archived_stays_whatever_its_age(store: ArchiveStore, artifact: Artifact, tmp_path: Path) -> None:
     ids = stored(store, "a", artifact, seconds(NOON - timedelta(days=400), 3))
-    state = ArchiveState(store)
-    assert state.remove("never archived to", "9999") == 0
+    assert store.remove("never archived to", "9999") == 0
     archive(store, str(tmp_path / "archive"))
     ids += stored(store, "b", artifact, seconds(NOON - timedelta(days=400), 3))
-    assert state.remove(str(tmp_path / "archive"), "9999") == 3
+    assert store.remove(str(tmp_path / "archive"), "9999") == 3
     assert set(store.get(ids)) == set(ids[3:])
 
 
-def test_an_archive_that_was_away_gets_everything_later(store: SQLiteStore, artifact: Artifact, tmp_path: Path) -> None:
+def test_an_archive_that_was_away_gets_everything_later(
+    store: ArchiveStore, artifact: Artifact, tmp_path: Path
+) -> None:
     to = tmp_path / "archive"
     to.write_text("a file where the folder should be")
     ids = stored(store, "a", artifact, seconds(NOON, 3))

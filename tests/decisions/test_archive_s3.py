@@ -14,7 +14,7 @@ from pyarrow.fs import S3FileSystem
 
 from decisions.archive import archive, files, forget_in_archive, read
 from decisions.places import STORE
-from decisions.sqlite import SQLiteStore
+from decisions.sqlite_archive import ArchiveStore
 from loadtest.bench_environments import python_of
 from loadtest.server import HOST, free_port, running_server
 from model.artifact import Artifact
@@ -56,13 +56,13 @@ def to(address: str, request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Iterator[SQLiteStore]:
-    opened = SQLiteStore(tmp_path / STORE)
+def store(tmp_path: Path) -> Iterator[ArchiveStore]:
+    opened = ArchiveStore(tmp_path / STORE)
     yield opened
     opened.close()
 
 
-def test_a_bucket_holds_what_a_folder_would(store: SQLiteStore, artifact: Artifact, tmp_path: Path, to: str) -> None:
+def test_a_bucket_holds_what_a_folder_would(store: ArchiveStore, artifact: Artifact, tmp_path: Path, to: str) -> None:
     ids = stored(store, "a", artifact, TIMES)
     assert archive(store, to).records == 5
     assert archive(store, str(tmp_path / "archive")).records == 5
@@ -73,7 +73,7 @@ def test_a_bucket_holds_what_a_folder_would(store: SQLiteStore, artifact: Artifa
 
 
 def test_a_kill_during_an_upload_leaves_nothing_out_and_nothing_twice(
-    store: SQLiteStore, artifact: Artifact, tmp_path: Path, to: str
+    store: ArchiveStore, artifact: Artifact, tmp_path: Path, to: str
 ) -> None:
     ids = stored(store, "a", artifact, TIMES)
     killing = (
@@ -96,7 +96,7 @@ def test_a_kill_during_an_upload_leaves_nothing_out_and_nothing_twice(
 
 
 def test_a_bucket_that_is_not_there_is_named(
-    store: SQLiteStore, artifact: Artifact, tmp_path: Path, address: str
+    store: ArchiveStore, artifact: Artifact, tmp_path: Path, address: str
 ) -> None:
     stored(store, "a", artifact, TIMES)
     command = [sys.executable, "-m", "decisions.archive", "--to", url_of("nobody", address)]
@@ -109,7 +109,7 @@ def test_a_bucket_that_is_not_there_is_named(
 
 
 def test_what_an_object_store_that_is_away_misses_comes_later(
-    store: SQLiteStore, artifact: Artifact, address: str, to: str
+    store: ArchiveStore, artifact: Artifact, address: str, to: str
 ) -> None:
     ids = stored(store, "a", artifact, TIMES)
     away = to.replace(address, f"{HOST}:{free_port()}")
@@ -119,7 +119,7 @@ def test_what_an_object_store_that_is_away_misses_comes_later(
     assert [record.id for place in files(to) for record in read(place)] == ids
 
 
-def test_no_key_stays_behind_in_the_store(store: SQLiteStore, artifact: Artifact, tmp_path: Path, to: str) -> None:
+def test_no_key_stays_behind_in_the_store(store: ArchiveStore, artifact: Artifact, tmp_path: Path, to: str) -> None:
     stored(store, "a", artifact, TIMES)
     archive(store, to)
     with sqlite3.connect(tmp_path / STORE) as opened:
