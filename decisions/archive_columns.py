@@ -8,78 +8,113 @@ make the archive a whole copy, which can be verified by itself.
 import json
 from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import date, datetime
-from typing import Any
+from typing import Any, get_type_hints
 
 import pyarrow as pa
 import pyarrow.compute as pc
+from msgspec import Struct
+from msgspec.json import Decoder
 
 from decisions.record import Record
 from preprocessing.encode import FIELDS
 from preprocessing.fields import Number
 
 APPLICATION = "application_"
-_TIME = pa.timestamp("ms")
-_FACTS = {
-    "id": pa.string(),
-    "time": _TIME,  # in UTC; without saying so, since engines differ in what they make of a time zone
-    "channel": pa.string(),
-    "probability": pa.float64(),
-    "tier": pa.string(),
-    "points": pa.int32(),
-    "model_version": pa.string(),
-    "policy_version": pa.string(),
-    "schema_version": pa.string(),
-    "artifact": pa.string(),
-    "request_id": pa.string(),
-    "seconds": pa.float64(),
+
+
+class _Facts(Struct, gc=False):
+    """The facts as columns, in this order."""
+
+    id: str
+    time: datetime
+    channel: str
+    probability: float
+    tier: str
+    points: int
+    model_version: str
+    policy_version: str
+    schema_version: str
+    artifact: str
+    request_id: str
+    seconds: float
+
+
+class _Review(Struct):
+    id: str
+    time: datetime
+    reviewer: str
+    verdict: str
+    note: str
+
+
+class _Outcome(Struct):
+    id: str
+    time: datetime
+    outcome: str
+    date: date
+
+
+_TYPES = {
+    str: pa.string(),
+    float: pa.float64(),
+    int: pa.int32(),
+    datetime: pa.timestamp("ms"),  # in UTC; without saying so, since engines differ in what they make of a time zone
+    date: pa.date32(),
 }
+
+
+def _typed(columns: type[Struct]) -> dict[str, pa.DataType]:
+    return {name: _TYPES[type_] for name, type_ in get_type_hints(columns).items()}
+
+
+_WORDS = pa.list_(pa.string())
 _FIELDS = {
     APPLICATION + field.name: pa.float64() if isinstance(field.kind, Number) else pa.string() for field in FIELDS
 }
+_OF_DECISIONS = {**_FIELDS, "warnings": _WORDS, "reasons": _WORDS, "personal": pa.string()}
+# what goes when an applicant is to be forgotten; of a row that has been forgotten, these are null
+_TEXTS = ("personal", "note")
+_PERSONAL = {*_OF_DECISIONS, *_TEXTS}
 _PROOF = {"chain": pa.string(), "number": pa.int64(), "hash": pa.string(), "digest": pa.string(), "facts": pa.string()}
-# what goes when an applicant is to be forgotten
-_OF_DECISIONS = {
-    **_FIELDS, "warnings": pa.list_(pa.string()), "reasons": pa.list_(pa.string()), "personal": pa.string(),
-}  # fmt: skip
-_WHOLE = ("personal", "note")  # null once it is forgotten: the text of a decision, and a reviewer's
-_PERSONAL = {*_OF_DECISIONS, *_WHOLE}
-SCHEMA = pa.schema({**_FACTS, **_OF_DECISIONS, **_PROOF})
+SCHEMA = pa.schema({**_typed(_Facts), **_OF_DECISIONS, **_PROOF})
 SCHEMAS: Mapping[str, pa.Schema] = {
     "decisions": SCHEMA,
-    "reviews": pa.schema(
-        {"id": pa.string(), "time": _TIME, "reviewer": pa.string(), "verdict": pa.string(), "note": pa.string()}
-    ),
-    "outcomes": pa.schema({"id": pa.string(), "time": _TIME, "outcome": pa.string(), "date": pa.date32()}),
+    "reviews": pa.schema(_typed(_Review)),
+    "outcomes": pa.schema(_typed(_Outcome)),
 }
-_DAY_DIGITS = len("2026-11-24")
-_FACTS_PLACE, _TIME_PLACE = 3, 1  # in a row of the store
+_facts = Decoder(_Facts)
 _AT_ONCE = 4096  # records whose JSON is in memory as objects
 
 
 def tables(dataset: str, rows: Sequence[tuple[Any, ...]]) -> dict[str, pa.Table]:
     """Rows of the store as tables of the archive, by the day of their time in UTC, in the order in which they come."""
-    days: dict[str, list[tuple[Any, ...]]] = {}
-    is_decision = dataset == "decisions"
-    for row in rows:
-        time = json.loads(row[_FACTS_PLACE])["time"] if is_decision else row[_TIME_PLACE]
-        days.setdefault(time[:_DAY_DIGITS], []).append(row)
-    if is_decision:
-        return {day: as_table([Record(*row) for row in some]) for day, some in days.items()}
-    return {day: _as_said(SCHEMAS[dataset], some) for day, some in days.items()}
+    if dataset == "decisions":
+        records = [Record(*row) for row in rows]
+        days = _by_day([_facts.decode(record.facts).time for record in records])
+        return {day: as_table([records[place] for place in places]) for day, places in days.items()}
+    table = _as_said(SCHEMAS[dataset], rows)
+    return {day: table.take(places) for day, places in _by_day(table[1].to_pylist()).items()}
+
+
+def _by_day(times: Sequence[datetime]) -> Mapping[str, list[int]]:
+    """The places of the times of each day."""
+    days: dict[str, list[int]] = {}
+    for place, time in enumerate(times):
+        days.setdefault(f"{time:%Y-%m-%d}", []).append(place)
+    return days
 
 
 def _as_said(schema: pa.Schema, rows: Sequence[tuple[Any, ...]]) -> pa.Table:
-    """What people said of decisions. A date has no time, and a time no zone."""
-    parse = {pa.date32(): date.fromisoformat, _TIME: _without_zone}
+    """What people said of decisions."""
+    parse: dict[pa.DataType, Callable[[str], date]] = {
+        pa.date32(): date.fromisoformat,
+        pa.timestamp("ms"): datetime.fromisoformat,
+    }
     columns = {
         field.name: [parse[field.type](value) if field.type in parse else value for value in column]
         for field, column in zip(schema, zip(*rows, strict=True), strict=True)
     }
     return pa.table(columns, schema=schema)
-
-
-def _without_zone(time: str) -> datetime:
-    return datetime.fromisoformat(time).replace(tzinfo=None)
 
 
 def as_table(records: Sequence[Record]) -> pa.Table:
@@ -89,10 +124,9 @@ def as_table(records: Sequence[Record]) -> pa.Table:
 
 
 def _as_table(records: Sequence[Record]) -> pa.Table:
-    facts = [json.loads(record.facts) for record in records]
+    facts = [_facts.decode(record.facts) for record in records]
     persons = [json.loads(record.personal or "{}") for record in records]
-    columns: dict[str, list[Any]] = {name: [fact.get(name) for fact in facts] for name in _FACTS}
-    columns["time"] = [_without_zone(time) for time in columns["time"]]
+    columns: dict[str, list[Any]] = {name: [getattr(fact, name) for fact in facts] for name in _Facts.__struct_fields__}
     for name, type_ in _FIELDS.items():
         is_fit: Callable[[Any], bool] = _is_word if type_ == pa.string() else _is_number
         values = [person.get("application", {}).get(name.removeprefix(APPLICATION)) for person in persons]
@@ -109,11 +143,11 @@ def _as_table(records: Sequence[Record]) -> pa.Table:
 def without(table: pa.Table, ids: Collection[str]) -> tuple[pa.Table, int]:
     """The table with the personal columns of these decisions null, and in how many rows they were not yet."""
     to_go = pc.is_in(table["id"], pa.array(list(ids), pa.string()))
-    count = 0
+    [text] = [name for name in _TEXTS if name in table.column_names]
+    count = pc.sum(pc.and_(to_go, table[text].is_valid())).as_py() or 0
     for place, field in enumerate(table.schema):
+        # a field may be one of an earlier schema
         if field.name in _PERSONAL or field.name.startswith(APPLICATION):
-            if field.name in _WHOLE:
-                count = pc.sum(pc.and_(to_go, table[field.name].is_valid())).as_py() or 0
             table = table.set_column(place, field, pc.if_else(to_go, pa.scalar(None, field.type), table[field.name]))
     return table, count
 

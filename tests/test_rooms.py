@@ -35,7 +35,8 @@ ONLY = {
         "preprocessing/columns.py", "preprocessing/tables.py", "serving/tables.py",
     },
     "msgspec": {
-        "decisions/journal.py", "decisions/record.py", "preprocessing/json_columns.py", "preprocessing/plain.py",
+        "decisions/archive_columns.py", "decisions/journal.py", "decisions/record.py",
+        "preprocessing/json_columns.py", "preprocessing/plain.py",
     },
     "duckdb": {"decisions/analytics.py"},
     "onnxruntime": {"model/graph.py"},
