@@ -3,7 +3,7 @@
     python -m decisions.archive --to s3://lender/archive
     python -m decisions.archive --to archive --retain 400      # and remove from the store what is older than 400 days
 
-    archive/decisions/day=2026-11-24/<store>-<after>-<last>.parquet         # and reviews/ and outcomes/ beside it
+    archive/decisions/day=2026-11-24/<store>-<first>-<last>.parquet         # and reviews/ and outcomes/ beside it
 
 A file is named for the range of records that it is made from, and the store plans a range before its files are
 written. So the same command, after a crash at whatever point, writes the same files again: nothing is left out, and
@@ -66,7 +66,7 @@ def _write(store: ArchiveStore, target: Place, dataset: Dataset, span: Span) -> 
         emptied = store.emptied(dataset, span)
         rows = store.rows(dataset, span)
         for day, table in tables(dataset.name, rows).items():
-            name = f"{span.source}-{span.after + 1}-{span.last}{PARQUET}"
+            name = f"{span.source}-{span.after + 1:012}-{span.last:012}{PARQUET}"
             place = target._replace(path=f"{target.path}/{dataset.name}/day={day}/{name}")
             remove_partial(place)
             _put(place, table)

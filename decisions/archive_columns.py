@@ -2,7 +2,7 @@
 
 The columns are flat, and the application's begin with `application_`, so that no field's name meets another column's
 and every engine reads them alike. `facts` and `personal` are the texts that were hashed: with `digest` and `hash` they
-make the archive a whole copy, which can be verified by itself.
+let each chain be verified in the archive too.
 """
 
 import json

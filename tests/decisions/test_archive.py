@@ -3,6 +3,7 @@
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator, Sequence
 from datetime import UTC, date, datetime, timedelta
 from itertools import pairwise
@@ -234,6 +235,21 @@ def test_a_second_archiver_is_sent_away(tmp_path: Path) -> None:
     assert (code, line) == (1, f"riskline: another archiver is at work in {tmp_path}; let it finish")
     with alone(tmp_path), pytest.raises(StoreError, match="let it finish"), alone(tmp_path):
         pass
+
+
+def test_who_waits_gets_a_turn_once_the_archiver_is_done(tmp_path: Path) -> None:
+    order: list[str] = []
+
+    def second() -> None:
+        with alone(tmp_path, wait=True):
+            order.append("second")
+
+    thread = threading.Thread(target=second)
+    with alone(tmp_path):
+        thread.start()
+        order.append("first")
+    thread.join(60)
+    assert order == ["first", "second"]
 
 
 def say(tmp_path: Path, id_: str, note: str | None = None) -> None:
