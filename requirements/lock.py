@@ -1,4 +1,6 @@
-"""Locks pyproject.toml into serving.txt ⊂ training.txt ⊂ development.txt, with hashes and without any index's address.
+"""Locks pyproject.toml into serving.txt ⊂ training.txt ⊂ development.txt, and analytics.txt beside training.txt.
+
+With hashes, and without any index's address.
 
 make lock
 """
@@ -22,4 +24,5 @@ def lock(name: str, extras: list[str], within: str | None) -> None:
 
 lock("serving.txt", [], None)
 lock("training.txt", ["training"], "serving.txt")
-lock("development.txt", ["training", "development"], "training.txt")
+lock("analytics.txt", ["analytics"], "serving.txt")
+lock("development.txt", ["training", "analytics", "development"], "training.txt")

@@ -16,12 +16,13 @@ def pins(name: str) -> set[str]:
 def test_serving_is_within_training_and_training_within_development() -> None:
     assert pins("serving")
     assert pins("serving") < pins("training") < pins("development")
+    assert pins("serving") < pins("analytics") < pins("development")
 
 
 @pytest.mark.parametrize(
     "path",
     [
-        *(f"requirements/{name}.txt" for name in ("serving", "training", "development")),
+        *(f"requirements/{name}.txt" for name in ("serving", "training", "analytics", "development")),
         "tests/container/sagemaker_sdk/requirements.txt",
     ],
 )
@@ -33,5 +34,5 @@ def test_every_pin_has_hashes_and_no_address_gets_in(path: str) -> None:
 
 def test_serving_stays_lean() -> None:
     names = {pin.split("==")[0] for pin in pins("serving")}
-    training = {"xgboost", "xgboost-cpu", "scikit-learn", "scipy", "pandas", "onnx", "ndonnx", "fairlearn"}
+    training = {"xgboost", "xgboost-cpu", "scikit-learn", "scipy", "pandas", "onnx", "ndonnx", "fairlearn", "duckdb"}
     assert names.isdisjoint(training)
