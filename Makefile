@@ -17,7 +17,7 @@ export BENTOML_HOME ?= $(HOME)/bentoml
 NEWEST_MODEL := $(BENTOML_HOME)/models/riskline/latest
 
 .DEFAULT_GOAL := help
-.PHONY: help serve train report build container push check quick test container-test loadtest bench lock clean
+.PHONY: help serve train report build container push check quick test container-test crash-test loadtest bench lock clean
 
 help: ## List the targets
 	@grep -E '^[a-z-]+:.*## ' Makefile | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -71,6 +71,9 @@ test: check ## Check and run every test: what CI runs
 
 container-test: $(VENV)/development ## Only the image's tests: build it and run it, in an engine that is set up where needed
 	$(BIN)/pytest -m container
+
+crash-test: $(VENV)/development ## Kill the service 50 times under load, and hold its record to what callers were told (20 min)
+	CRASH_ROUNDS=50 $(BIN)/pytest tests/decisions/test_crash.py -s
 
 loadtest: $(VENV)/development ## Start a server, load it with locust, leave build/loadtest.html
 	$(BIN)/python -m loadtest.run

@@ -18,6 +18,7 @@ from bentoml._internal.configuration.containers import BentoMLContainer
 from bentoml._internal.context import server_context
 from starlette.responses import Response
 
+from decisions.artifacts import keep
 from decisions.log import Limits, Log
 from decisions.places import STORE, folder
 from decisions.sqlite import SQLiteStore
@@ -88,9 +89,10 @@ class Riskline:
     def prove() -> None:
         """Runs once before any worker starts: what does not verify ends start-up in one line."""
         try:
-            load_model()
+            artifact = load_model()
             if SETTINGS.record != "none":
                 SQLiteStore(folder(SETTINGS.decisions) / STORE).close()
+                keep(folder(SETTINGS.decisions), artifact)
         except RisklineError as error:
             sys.exit(f"riskline: {error.message}")
 

@@ -7,10 +7,11 @@ often, or at which point it was killed: nothing is left out and nothing comes tw
 import logging
 from collections import deque
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
-from decisions.journal import NOT_BEGUN, Found, is_finished, journals, path_of, read
+from decisions.journal import NOT_BEGUN, Found, delete, is_finished, journals, path_of, read
 from decisions.record import Line
 from decisions.sqlite import Head, SQLiteStore
 
@@ -135,10 +136,11 @@ class Drain:
         if b"\n" in rest:
             # A crash leaves at most its last write half done. This is a whole line that does not follow on the others.
             log.error("%s is damaged after record %d; it is kept as it is", found.path, head.place.number)
-            found.path.rename(found.path.with_suffix(DAMAGED))
+            with suppress(FileNotFoundError):  # another process found it at the same time
+                found.path.rename(found.path.with_suffix(DAMAGED))
             return
         self._store.sync()
-        found.path.unlink(missing_ok=True)
+        delete(found.path)
         self._offsets.pop(found.chain, None)
 
 

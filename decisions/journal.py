@@ -17,6 +17,7 @@ from msgspec.json import Decoder
 from decisions.record import BEFORE_ALL, Entry, Line, Place, State, chained
 
 SUFFIX = ".journal"
+_ASKED = ".end"  # beside a journal: somebody asks its writer to begin another
 NOT_BEGUN = Place(-1, BEFORE_ALL)
 
 
@@ -30,9 +31,14 @@ class Writer:
         fcntl.flock(self._file, fcntl.LOCK_EX)
         self.bytes = 0
         self.head = NOT_BEGUN
-        self.append([opening])
-        new.rename(self.path)
-        sync_folder(folder)
+        try:
+            self.append([opening])
+            new.rename(self.path)
+            sync_folder(folder)
+        except OSError:  # a full disk; whoever tries again must not find the rest of each attempt
+            self.close()
+            new.unlink(missing_ok=True)
+            raise
 
     def append(self, lines: Sequence[Line]) -> None:
         """Writes the chain's next records; they are on disk when this returns.
@@ -73,7 +79,7 @@ def read(path: Path, place: Place = NOT_BEGUN, offset: int = 0, most: int = 2**2
             block += file.readline()
     lines: list[Line] = []
     for text in block.split(b"\n")[:-1]:
-        if (line := _parsed(place.hash, text)) is None:
+        if (line := _following(place.hash, text)) is None:
             break
         lines.append(line)
         place, offset = Place(place.number + 1, line.hash), offset + len(text) + 1
@@ -94,17 +100,27 @@ class _Fact(Struct, gc=False):
 _FACTS = Decoder(_Fact)
 
 
-def _parsed(before: bytes, text: bytes) -> Line | None:
+def parsed(text: bytes) -> tuple[Entry, bytes]:
+    """What a line says: a record and its hash, whether true or not. ValueError where it is no line of ours."""
+    hash_, facts, personal = text.split(b"\t")
+    return entry_of(facts, personal), bytes.fromhex(hash_.decode())
+
+
+def entry_of(facts: bytes, personal: bytes) -> Entry:
+    """A record with what is looked for of its facts beside them; ValueError where they are no facts."""
+    fact = _FACTS.decode(facts)
+    state: State = "queued" if fact.review else ""
+    return Entry(fact.id, fact.time, fact.channel, fact.tier, fact.model_version, state, facts, personal)
+
+
+def _following(before: bytes, text: bytes) -> Line | None:
     """The line, if it is whole and follows on `before`."""
     try:
-        hash_, facts, personal = text.split(b"\t")
-        fact = _FACTS.decode(facts)
-        state: State = "queued" if fact.review else ""
-        entry = Entry(fact.id, fact.time, fact.channel, fact.tier, fact.model_version, state, facts, personal)
-        line = chained(before, entry)
-        return line if line.hash == bytes.fromhex(hash_.decode()) else None
+        entry, hash_ = parsed(text)
     except ValueError:  # not UTF-8, not three parts, no JSON, no hexadecimal
         return None
+    line = chained(before, entry)
+    return line if line.hash == hash_ else None
 
 
 def path_of(folder: Path, chain: str) -> Path:
@@ -125,8 +141,11 @@ def journals(folder: Path) -> list[Found]:
 
 
 def is_finished(path: Path) -> bool:
-    """Whether nobody will append to the file any more."""
-    file = os.open(path, os.O_RDONLY)
+    """Whether the file is there, and nobody will append to it any more."""
+    try:
+        file = os.open(path, os.O_RDONLY)
+    except FileNotFoundError:  # another process has just ended it
+        return False
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -134,6 +153,21 @@ def is_finished(path: Path) -> bool:
     finally:
         os.close(file)
     return True
+
+
+def ask_to_end(folder: Path, chain: str) -> None:
+    """Asks whoever writes the chain to begin another, so that this one's file can go."""
+    path_of(folder, chain).with_suffix(_ASKED).touch()
+
+
+def is_asked_to_end(path: Path) -> bool:
+    return path.with_suffix(_ASKED).exists()
+
+
+def delete(path: Path) -> None:
+    """Deletes a finished journal, and with it what was asked of its writer."""
+    path.unlink(missing_ok=True)
+    path.with_suffix(_ASKED).unlink(missing_ok=True)
 
 
 def sync_folder(folder: Path) -> None:

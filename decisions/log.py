@@ -1,11 +1,12 @@
 """The log of a worker: decisions in, durable records out.
 
-    submit → (writer's thread) texts → chain → one write, one fsync for all that waited → done
+    submit → (a lane's thread) texts → chain → one write, one fsync for all that waited → done
                                                 (drain's thread) journal → store
 
 What arrives while the disk is busy goes together with the next write, so the more load, the fewer writes a decision.
 A decision whose id its caller chose may have been made before, by any worker: such a group is written while nobody else
-can write to the store, and a row that stands already gets its first record back.
+can write to the store, and a row that stands already gets its first record back. It has a lane of its own, so that the
+others need not wait for a store that is slow or away.
 """
 
 import json
@@ -21,7 +22,7 @@ from pathlib import Path
 
 from decisions.drain import Drain
 from decisions.errors import Conflict, Forgotten, NotRecorded
-from decisions.journal import Writer
+from decisions.journal import Writer, is_asked_to_end
 from decisions.places import STORE
 from decisions.record import Decided, Entry, Kept, Line, chained, entries, opening
 from decisions.sqlite import Head, SQLiteStore
@@ -59,23 +60,33 @@ class State:
     behind_s: float
 
 
+class _Lane:
+    """What waits for one kind of writing."""
+
+    def __init__(self, record: Callable[[Sequence[Decided]], Sequence[Earlier]]) -> None:
+        self.record = record
+        self.waiting: list[tuple[Decided, Done]] = []
+        self.rows = 0
+        self.wake = threading.Condition()
+
+
 class Log:
     """Opens a chain of its own in `folder`, beside a store that all workers share; threads start with it."""
 
     def __init__(self, folder: Path, limits: Limits | None = None) -> None:
         self.store = SQLiteStore(folder / STORE)
-        self._folder, self._limits = folder, limits or Limits()
+        self.folder, self._limits = folder, limits or Limits()
         self._drainer = Drain(folder, self.store)
         self._backlog, self._drained_at = 0, time.monotonic()
         self.drain()
         self._writer = self._begin()
         self._begun_at, self._is_broken = time.monotonic(), False
-        self._waiting: list[tuple[Decided, Done]] = []
-        self._rows = 0
-        self._wake = threading.Condition()
+        self._appending, self._rotating = threading.Lock(), threading.Lock()
+        self._unnamed, self._named = _Lane(self._record), _Lane(self._record_named)
         self._ending = threading.Event()
         self._threads = [
-            threading.Thread(target=self._write, name="log", daemon=True),
+            threading.Thread(target=self._write, args=[self._unnamed], name="log", daemon=True),
+            threading.Thread(target=self._write, args=[self._named], name="log of named", daemon=True),
             threading.Thread(target=self._drain, name="drain", daemon=True),
         ]
         for thread in self._threads:
@@ -86,14 +97,15 @@ class Log:
 
         Raises NotRecorded where too much waits already.
         """
-        if self._rows > self._limits.waiting:
+        if self._unnamed.rows + self._named.rows > self._limits.waiting:
             raise NotRecorded(f"more than {self._limits.waiting} decisions wait to be recorded; {_RETRY}")
         if self._backlog > self._limits.backlog_bytes:
             raise NotRecorded(f"the store of decisions is away, and its journal is full; {_RETRY}")
-        with self._wake:
-            self._waiting.append((decided, done))
-            self._rows += len(decided.ids)
-            self._wake.notify()
+        lane = self._named if decided.named else self._unnamed
+        with lane.wake:
+            lane.waiting.append((decided, done))
+            lane.rows += len(decided.ids)
+            lane.wake.notify()
 
     def drain(self, others: bool = True) -> None:
         """Brings the store up to date with every worker's journal, without `others` only with those that nobody else
@@ -108,13 +120,15 @@ class Log:
     def state(self) -> State:
         head = self._writer.head
         behind = time.monotonic() - self._drained_at
-        return State(self._writer.chain, head.number, self._rows, self._backlog, behind)
+        waiting = self._unnamed.rows + self._named.rows
+        return State(self._writer.chain, head.number, waiting, self._backlog, behind)
 
     def close(self) -> None:
         """Records what waits, and ends."""
         self._ending.set()
-        with self._wake:
-            self._wake.notify()
+        for lane in (self._unnamed, self._named):
+            with lane.wake:
+                lane.wake.notify()
         for thread in self._threads:
             thread.join()
         self._writer.close()
@@ -124,26 +138,21 @@ class Log:
             log.exception("the store is away; the journal keeps what it has not got")
         self.store.close()
 
-    def _write(self) -> None:
+    def _write(self, lane: _Lane) -> None:
         while True:
-            with self._wake:
-                if not (self._waiting or self._ending.is_set()):
-                    self._wake.wait(ROTATE_S)
-                idle = not self._waiting
+            with lane.wake:
+                if not (lane.waiting or self._ending.is_set()):
+                    lane.wake.wait(ROTATE_S)
+                idle = not lane.waiting
             if idle and self._ending.is_set():
                 return
             if self._limits.gather_s:
                 self._ending.wait(self._limits.gather_s)
-            with self._wake:
-                group, self._waiting, self._rows = self._waiting, [], 0
+            with lane.wake:
+                group, lane.waiting, lane.rows = lane.waiting, [], 0
             self._rotate_if_due()
-            # a store that is away fails the rows that need to look into it, and no others
-            for record, some in (
-                (self._record, [entry for entry in group if not entry[0].named]),
-                (self._record_named, [entry for entry in group if entry[0].named]),
-            ):
-                if some:
-                    self._tell(record, some)
+            if group:
+                self._tell(lane.record, group)
 
     def _tell(
         self, record: Callable[[Sequence[Decided]], Sequence[Earlier]], group: Sequence[tuple[Decided, Done]]
@@ -188,38 +197,43 @@ class Log:
         return earlier
 
     def _append(self, records: Sequence[Entry]) -> None:
-        if self._is_broken:
-            raise OSError("the chain is broken, and no other could be begun")
         if not records:
             return
-        lines: list[Line] = []
-        before = self._writer.head.hash
-        for record in records:
-            lines.append(chained(before, record))
-            before = lines[-1].hash
-        try:
-            self._writer.append(lines)
-        except OSError:
-            self._is_broken = True
-            raise
-        self._drainer.hand_over(self._writer.chain, lines, Head(self._writer.head, self._writer.bytes))
+        with self._appending:
+            if self._is_broken:
+                raise OSError("the chain is broken, and no other could be begun")
+            lines: list[Line] = []
+            before = self._writer.head.hash
+            for record in records:
+                lines.append(chained(before, record))
+                before = lines[-1].hash
+            try:
+                self._writer.append(lines)
+            except OSError:
+                self._is_broken = True
+                raise
+            self._drainer.hand_over(self._writer.chain, lines, Head(self._writer.head, self._writer.bytes))
 
     def _rotate_if_due(self) -> None:
-        """Begins another chain where this one is long, old or broken, and can be."""
-        writer, age = self._writer, time.monotonic() - self._begun_at
-        if self._is_broken or writer.bytes > ROTATE_BYTES or (age > ROTATE_S and writer.head.number > 0):
+        """Begins another chain where this one is long, old, broken or asked to end, and can be."""
+        with self._rotating:
+            writer, age = self._writer, time.monotonic() - self._begun_at
+            is_due = self._is_broken or writer.bytes > ROTATE_BYTES or (age > ROTATE_S and writer.head.number > 0)
+            if not (is_due or is_asked_to_end(writer.path)):
+                return
             try:
-                self._writer = self._begin()
+                new = self._begin()  # asks the store, which whoever appends may hold: so not while nobody can append
             except (OSError, sqlite3.Error) as error:
                 log.error("another chain cannot be begun: %s", error)
                 return
-            self._begun_at, self._is_broken = time.monotonic(), False
-            writer.close()
+            with self._appending:
+                self._writer, self._begun_at, self._is_broken = new, time.monotonic(), False
+                writer.close()
 
     def _begin(self) -> Writer:
         now = datetime.now(UTC)
         chain = f"{now:%Y%m%dT%H%M%S.%f}-{secrets.token_hex(8)}"
-        return Writer(self._folder, chain, opening(chain, now, self.store.unsigned()))
+        return Writer(self.folder, chain, opening(chain, now, self.store.unsigned()))
 
     def _drain(self) -> None:
         while not self._ending.wait(DRAIN_EVERY_S):
@@ -228,6 +242,9 @@ class Log:
             except (sqlite3.Error, OSError) as error:
                 log.warning("the store of decisions is away for now: %s", error)
             self._backlog = self._drainer.backlog()
+            if is_asked_to_end(self._writer.path):
+                with self._unnamed.wake:
+                    self._unnamed.wake.notify()
 
 
 def _standing(before: Kept, record: Entry) -> Kept | RisklineError:

@@ -42,6 +42,13 @@ CREATE TABLE decisions (
     digest BLOB NOT NULL,       -- sha256 of personal
     hash BLOB NOT NULL
 ) STRICT;
+CREATE TABLE forgotten (
+    id TEXT PRIMARY KEY,        -- of a decision whose personal part was erased
+    time TEXT NOT NULL,         -- when, RFC 3339 in UTC
+    who TEXT NOT NULL           -- erased it
+) STRICT;
+CREATE TRIGGER forgotten_stays BEFORE DELETE ON forgotten BEGIN SELECT RAISE(ABORT, 'what was forgotten stays so'); END;
+CREATE TRIGGER forgotten_is_fixed BEFORE UPDATE ON forgotten BEGIN SELECT RAISE(ABORT, 'this is a fact'); END;
 CREATE INDEX decisions_by_time ON decisions (time);
 CREATE INDEX decisions_by_channel ON decisions (channel);
 CREATE INDEX decisions_by_model_version ON decisions (model_version);

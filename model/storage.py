@@ -10,6 +10,7 @@ import os
 import shutil
 import tarfile
 import tempfile
+import threading
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -63,7 +64,8 @@ def write_folder(files: Mapping[str, bytes], folder: Path) -> None:
 
 
 def write_archive(files: Mapping[str, bytes], archive: Path) -> None:
-    """`model.tar.gz` with the same bytes for the same files: no times, no owners, sorted names."""
+    """`model.tar.gz` with the same bytes for the same files: no times, no owners, sorted names. Where it is, it is
+    whole, after a power failure too."""
     packed = io.BytesIO()
     with gzip.GzipFile(fileobj=packed, mode="wb", mtime=0) as zipped, tarfile.open(fileobj=zipped, mode="w") as tar:
         for name in sorted(files):
@@ -71,8 +73,11 @@ def write_archive(files: Mapping[str, bytes], archive: Path) -> None:
             member.size, member.mode = len(files[name]), 0o644
             tar.addfile(member, io.BytesIO(files[name]))
     archive.parent.mkdir(parents=True, exist_ok=True)
-    aside = archive.with_name(f".{archive.name}.{os.getpid()}")
-    aside.write_bytes(packed.getvalue())
+    aside = archive.with_name(f".{archive.name}.{os.getpid()}-{threading.get_native_id()}")
+    with aside.open("wb") as file:
+        file.write(packed.getvalue())
+        file.flush()
+        os.fsync(file.fileno())
     aside.rename(archive)
 
 

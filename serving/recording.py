@@ -7,6 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import replace
 
+from decisions.artifacts import keep
 from decisions.log import Earlier, Log
 from decisions.record import CHANNELS, Channel, Decided, Kept, Origin, Versions
 from model.artifact import Artifact
@@ -48,11 +49,13 @@ def callers_id(header: bytes, sent: bytes) -> str:
 
 
 class Recorder:
-    """Has the decisions of one model recorded. Without `durable` nobody waits until they are on disk."""
+    """Has the decisions of one model recorded, and keeps it beside them. Without `durable` nobody waits until they are
+    on disk."""
 
     def __init__(self, log: Log, artifact: Artifact, durable: bool) -> None:
         self._log, self._versions, self._durable = log, Versions.of(artifact), durable
         self._policy = artifact.policy
+        keep(log.folder, artifact)
 
     def record(self, scores: Scores, batch: Batch, origins: Sequence[Origin]) -> "Future[Scores]":
         """The scores as they may be answered, once they may; NotRecorded where they may not.

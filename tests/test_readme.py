@@ -3,6 +3,7 @@
 import json
 import re
 import subprocess
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -57,6 +58,12 @@ def test_every_make_target_in_the_documents_exists() -> None:
         named = re.findall(r"`make ([a-z-]+)", document) + re.findall(r"^make ([a-z-]+)", document, re.MULTILINE)
         assert named
         assert set(named) <= targets
+
+
+def test_every_program_in_the_documents_exists() -> None:
+    for document in (README, *(path.read_text() for path in (ROOT / "docs").rglob("*.md"))):
+        for program in re.findall(r"python -m ((?:model|decisions|loadtest)\.\w+)", document):
+            assert find_spec(program), program
 
 
 def test_make_help_lists_every_target_with_a_sentence() -> None:

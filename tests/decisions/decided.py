@@ -1,6 +1,7 @@
 """Decisions for tests: applications scored with the tests' model, as the service hands them to the log."""
 
 import queue
+import random
 import time
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -11,13 +12,28 @@ from decisions.log import Earlier, Log
 from decisions.record import Channel, Decided, Origin, Versions
 from model.artifact import Artifact
 from preprocessing.encode import FIELDS
-from preprocessing.fields import Number
+from preprocessing.fields import Category, Field, Number
 from preprocessing.json_columns import read_batch
 from serving.scorer import Scorer
 
 EXAMPLE: dict[str, Any] = {field.name: field.kind.example for field in FIELDS}
 # another applicant: whoever the schema allows beside the example
 OTHER = {**EXAMPLE, **{field.name: field.kind.low + 1 for field in FIELDS if isinstance(field.kind, Number)}}
+
+
+def random_applications(rows: int, seed: int) -> list[dict[str, Any]]:
+    """Applications whose values lie anywhere that the schema allows, some of them missing."""
+    chance = random.Random(seed)
+
+    def value(field: Field) -> Any:
+        if not field.required and chance.random() < 0.1:
+            return None
+        kind = field.kind
+        if isinstance(kind, Category):
+            return chance.choice(list(kind.values))
+        return chance.randint(int(kind.low), int(kind.high)) if kind.whole else chance.uniform(kind.low, kind.high)
+
+    return [{field.name: value(field) for field in FIELDS} for _ in range(rows)]
 
 
 def decided(

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from decisions.errors import Conflict, NotRecorded, StoreError
-from decisions.journal import journals, path_of, read
+from decisions.journal import Found, journals, path_of, read
 from decisions.log import Limits, Log
 from decisions.places import STORE
 from decisions.record import BEFORE_ALL, Kept, hash_of
@@ -108,6 +108,17 @@ def test_a_finished_journal_goes_once_the_store_has_it(log: Log, artifact: Artif
     log.drain()
     assert [found.chain for found in journals(tmp_path)] == [log._writer.chain]
     assert list(log.store.get(batch.ids)) == batch.ids
+
+
+def test_a_journal_that_another_process_has_just_ended_is_no_error(
+    log: Log, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gone = Found("gone", path_of(tmp_path, "gone"))
+    monkeypatch.setattr("decisions.drain.journals", lambda _: [gone])
+    log.drain()
+    with log.store.writing():
+        log._drainer.within()
+    assert log._drainer.backlog() == 0
 
 
 def written(log: Log, artifact: Artifact, tmp_path: Path) -> bytes:
