@@ -17,7 +17,8 @@ export BENTOML_HOME ?= $(HOME)/bentoml
 NEWEST_MODEL := $(BENTOML_HOME)/models/riskline/latest
 
 .DEFAULT_GOAL := help
-.PHONY: help serve train report build container push check quick test container-test crash-test loadtest bench lock clean
+.PHONY: help serve train report build container push check quick test container-test crash-test loadtest analytics bench
+.PHONY: lock clean
 
 help: ## List the targets
 	@grep -E '^[a-z-]+:.*## ' Makefile | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -78,6 +79,10 @@ crash-test: $(VENV)/development ## Kill the service 50 times under load, and hol
 loadtest: $(VENV)/development ## Start a server, load it with locust, leave build/loadtest.html
 	$(BIN)/python -m loadtest.run
 
+analytics: $(VENV)/analytics ## Archive what was decided here, or take ARCHIVE=URL, and show volumes, tiers, approval and drift
+	$(if $(ARCHIVE),,$(BIN)/python -m decisions.archive)
+	$(BIN)/python -m decisions.analytics $(if $(ARCHIVE),"$(ARCHIVE)")
+
 bench: $(VENV)/development ## Measure side by side with other servers (20 min; QUICK=1: 4 min); leaves loadtest/results.md
 	$(BIN)/python -m loadtest.bench $(if $(QUICK),--quick)
 
@@ -88,7 +93,7 @@ lock: $(VENV)/development ## Lock the dependencies of pyproject.toml and of the 
 clean: ## Remove the environment and everything built
 	rm -rf $(VENV) build .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
-# Each environment contains the one before: serving ⊂ training ⊂ development.
+# Each environment contains the one before: serving ⊂ training ⊂ development, and serving ⊂ analytics.
 $(VENV)/%: requirements/%.txt
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install -qq --disable-pip-version-check --require-hashes -r requirements/$*.txt

@@ -29,6 +29,7 @@ from model.storage import STORE_NAME
 from preprocessing.errors import RisklineError
 from serving import metrics
 from serving.api import Api
+from serving.archiver import keep_archived
 from serving.contract import (
     ApplicationInput,
     BatchInput,
@@ -106,7 +107,9 @@ class Riskline:
 
     @bentoml.on_startup
     async def start(self) -> None:
-        self._housekeeping = asyncio.create_task(self.api.housekeeping())
+        self._beside = [asyncio.create_task(self.api.housekeeping())]
+        if SETTINGS.archive and SETTINGS.record != "none" and server_context.worker_index in (None, 1):
+            self._beside.append(asyncio.create_task(keep_archived(SETTINGS)))
         if worker := server_context.worker_index:
             # one file for each server, by the process that its workers have in common
             spread_connections(Held(Path(os.environ["PROMETHEUS_MULTIPROC_DIR"], f"held-{os.getppid()}"), worker))
@@ -116,7 +119,8 @@ class Riskline:
 
     @bentoml.on_shutdown
     async def stop(self) -> None:
-        self._housekeeping.cancel()
+        for task in self._beside:
+            task.cancel()
         self.api.close()
 
     async def __is_ready__(self) -> bool:

@@ -2,10 +2,10 @@
 
     python -m decisions.forget 01a209b3-117e-7530-8ca4-a96cd0dd9bb1 --by "J. Doe"
 
-The store overwrites it. A journal cannot be changed, so a worker that still writes one with such a decision in it is
-asked to begin another, and the finished file is deleted. The command ends when no file in the folder holds their
-salts any more; run again, it takes up where it was stopped. Where RISKLINE_STORE names a table of DynamoDB, it is erased
-there too.
+The store overwrites it, and the archive's files are written anew. A journal cannot be changed, so a worker that still
+writes one with such a decision in it is asked to begin another, and the finished file is deleted. The command ends when
+no file in the folder holds their salts any more; run again, it takes up where it was stopped.
+Where RISKLINE_STORE names a table of DynamoDB, they are erased there too.
 """
 
 import argparse
@@ -18,11 +18,12 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
+from decisions.archive import alone, forget_in_archive, held_in_archive
 from decisions.drain import DAMAGED, Drain
 from decisions.errors import StoreError, UnknownDecision
 from decisions.journal import ask_to_end, path_of
 from decisions.mirror import Target, lock
-from decisions.places import STORE, VARIABLE, existing
+from decisions.places import ARCHIVE_VARIABLE, STORE, VARIABLE, archive_of, existing
 from decisions.record import Record, written
 from decisions.sqlite_audit import AuditStore
 from decisions.target import EMBEDDED, STORE_VARIABLE, target
@@ -34,30 +35,42 @@ _BLOCK_BYTES = 2**24
 
 
 def forget(
-    folder: Path, store: AuditStore, ids: Sequence[str], who: str, wait_s: float = WAIT_S, mirror: Target | None = None
+    folder: Path,
+    store: AuditStore,
+    ids: Sequence[str],
+    who: str,
+    archive: str | None = None,
+    wait_s: float = WAIT_S,
+    mirror: Target | None = None,
 ) -> int:
-    """Erases the personal part of these decisions, from every file in the folder and from its `mirror`, if it has one;
-    how many there were to forget.
+    """Erases the personal part of these decisions, from every file in the folder, from the `archive`, a folder or URL,
+    and from the `mirror`; how many there were to forget.
 
     UnknownDecision where an id stands for none: nothing is erased then. StoreError where something is left after
-    `wait_s`; what is erased by then stays so.
+    `wait_s`; what is erased by then stays so. ScoringError where the archive is away.
     """
     drain = Drain(folder, store)
     drain.run()
     records = store.get(ids)
-    if missing := [id_ for id_ in ids if id_ not in records]:
-        raise UnknownDecision(f"there is no decision {', '.join(missing)}; nothing was forgotten")
+    missing = set(ids) - set(records)
+    archived = held_in_archive(archive, missing) if missing and archive is not None else set()
+    if missing - archived:
+        unknown = ", ".join(sorted(missing - archived))
+        raise UnknownDecision(f"there is no decision {unknown}; nothing was forgotten")
     marks = [_mark(record) for record in records.values()]
-    erased = store.forget(ids, written(datetime.now(UTC)), who)
-    if mirror:
+    erased = store.forget(list(records), written(datetime.now(UTC)), who)
+    if archive is not None:
+        with alone(folder, wait=True):
+            forget_in_archive(archive, ids)
+    if mirror is not None:
         with lock(folder, wait=True):  # or what was read before it was erased would be copied after it was forgotten
-            mirror.forget(list(records.values()))
+            mirror.forget([*records.values(), *mirror.get(sorted(missing)).values()])
     _end_journals(folder, drain, {record.chain for record in records.values()}, time.monotonic() + wait_s)
     if not store.empty_log(wait_s):
         raise StoreError("the write-ahead log cannot be emptied while somebody reads in it for long; run this again")
     if left := [path.name for path in sorted(folder.iterdir()) if path.is_file() and _holds(path, marks)]:
         raise StoreError(f"{', '.join(left)} in {folder} {'have' if len(left) > 1 else 'has'} some of it{_hint(left)}")
-    return erased
+    return erased + len(archived)
 
 
 def _mark(record: Record) -> bytes:
@@ -101,6 +114,12 @@ def _hint(left: Sequence[str]) -> str:
     return f"; *{DAMAGED} is what did not fit, delete it once it is looked into" if left[0].endswith(DAMAGED) else ""
 
 
+def _beside(folder: Path) -> str | None:
+    """The archive beside the store, if there is one."""
+    place = archive_of(folder)
+    return place if Path(place).is_dir() else None
+
+
 def _user() -> str:
     try:
         return getpass.getuser()
@@ -112,13 +131,19 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m decisions.forget", description="Forget applicants.")
     parser.add_argument("ids", nargs="+", metavar="ID", help="of the decisions on their applications")
     parser.add_argument("--by", default=None, metavar="NAME", help="who does it, for the record (default: the user)")
+    parser.add_argument(
+        "--archive",
+        metavar="URL",
+        help="forget them there too (default: RISKLINE_ARCHIVE, or the one beside the store)",
+    )
     parser.add_argument("--decisions", metavar="FOLDER", help=f"where they are (default: {VARIABLE})")
     arguments = parser.parse_args()
     ids = list(dict.fromkeys(arguments.ids))
     try:
         folder = existing(arguments.decisions)
+        archive = arguments.archive or os.environ.get(ARCHIVE_VARIABLE) or _beside(folder)
         mirror = target(os.environ.get(STORE_VARIABLE) or EMBEDDED, 0)
-        erased = forget(folder, AuditStore(folder / STORE), ids, arguments.by or _user(), mirror=mirror)
+        erased = forget(folder, AuditStore(folder / STORE), ids, arguments.by or _user(), archive, mirror=mirror)
     except RisklineError as error:
         sys.exit(f"riskline: {error.message}")
     except (sqlite3.Error, OSError) as error:

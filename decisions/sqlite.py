@@ -25,7 +25,9 @@ CREATE TABLE chains (
     hash BLOB NOT NULL,         -- of its newest record here
     offset INTEGER NOT NULL,    -- the byte after that record in the journal
     opening TEXT NOT NULL,      -- the chain's first record
-    signed INTEGER NOT NULL     -- the newest of its records that another chain's opening names
+    signed INTEGER NOT NULL,    -- the newest of its records that another chain's opening names
+    start INTEGER NOT NULL,     -- the newest of its records that has left the store; 0, the opening, stands above
+    start_hash BLOB NOT NULL    -- of that record: the first one that is here follows on it
 ) STRICT;
 CREATE TABLE decisions (
     n INTEGER PRIMARY KEY,      -- the order in which they came here
@@ -49,6 +51,14 @@ CREATE TABLE forgotten (
 ) STRICT;
 CREATE TRIGGER forgotten_stays BEFORE DELETE ON forgotten BEGIN SELECT RAISE(ABORT, 'what was forgotten stays so'); END;
 CREATE TRIGGER forgotten_is_fixed BEFORE UPDATE ON forgotten BEGIN SELECT RAISE(ABORT, 'this is a fact'); END;
+CREATE TABLE archives (
+    target TEXT NOT NULL,       -- where it is, without what is secret in its address
+    dataset TEXT NOT NULL,      -- the table that is archived
+    source TEXT NOT NULL,       -- tells the files of this store from those of another in the same archive
+    done INTEGER NOT NULL,      -- the newest n that is there
+    planned INTEGER NOT NULL,   -- the newest n that may be there
+    PRIMARY KEY (target, dataset)
+) STRICT;
 CREATE INDEX decisions_by_time ON decisions (time);
 CREATE INDEX decisions_by_channel ON decisions (channel);
 CREATE INDEX decisions_by_model_version ON decisions (model_version);
@@ -176,8 +186,8 @@ class SQLiteStore:
         self._run(f"INSERT INTO decisions ({_COLUMNS}) VALUES {places}", values)  # noqa: S608 - nothing but places
 
     def _open(self, chain: str, opening: Line, head: Head) -> None:
-        values = (chain, *head.place, head.offset, opening.entry.facts.decode(), -1)
-        self._run("INSERT INTO chains VALUES (?, ?, ?, ?, ?, ?)", values)
+        values = (chain, *head.place, head.offset, opening.entry.facts.decode(), -1, 0, opening.hash)
+        self._run("INSERT INTO chains VALUES (?, ?, ?, ?, ?, ?, ?, ?)", values)
         for other, (number, _) in json.loads(opening.entry.facts)["heads"].items():
             self._run("UPDATE chains SET signed = max(signed, ?) WHERE chain = ?", (number, other))
 

@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
-from decisions.record import Record
+from decisions.record import Place, Record
 from decisions.sqlite import SQLiteStore
 
 _BLOCK_ROWS = 2048
@@ -37,6 +37,11 @@ class AuditStore(SQLiteStore):
     def openings(self) -> dict[str, str]:
         """The facts of each chain's first record."""
         return dict(self._run("SELECT chain, opening FROM chains"))
+
+    def starts(self) -> dict[str, Place]:
+        """The newest record of each chain that has left for the archive, where any has; the next one follows on it."""
+        rows = self._run("SELECT chain, start, start_hash FROM chains WHERE start > 0")
+        return {chain: Place(number, hash_) for chain, number, hash_ in rows}
 
     def chains_of_decisions(self) -> set[str]:
         """The chains that decisions say they are of."""

@@ -21,7 +21,7 @@ from typing import BinaryIO, NamedTuple
 from decisions.drain import DAMAGED
 from decisions.journal import SUFFIX, entry_of, parsed
 from decisions.places import STORE, VARIABLE, existing
-from decisions.record import BEFORE_ALL, Entry, hash_of
+from decisions.record import BEFORE_ALL, Entry, Place, hash_of
 from decisions.sqlite_audit import AuditStore
 from preprocessing.errors import RisklineError
 
@@ -47,6 +47,7 @@ class Summary:
 
     chains: int = 0
     decisions: int = 0
+    archived: int = 0
     forgotten: int = 0
     first: str = ""
     last: str = ""
@@ -61,7 +62,9 @@ class Summary:
     def __str__(self) -> str:
         span = f", from {self.first} to {self.last}" if self.decisions else ""
         verdict = f"{self.breaks:,} do not fit" if self.breaks else "every hash fits"
-        return f"{self.chains:,} chains, {self.decisions:,} decisions, {self.forgotten:,} forgotten{span}; {verdict}"
+        left = f", {self.archived:,} in the archive only" if self.archived else ""
+        counts = f"{self.chains:,} chains, {self.decisions:,} decisions, {self.forgotten:,} forgotten{left}"
+        return f"{counts}{span}; {verdict}"
 
 
 class _Seen(NamedTuple):
@@ -74,6 +77,7 @@ class _Seen(NamedTuple):
     hash: bytes | None
     is_forgotten: bool = False
     flaw: str = ""
+    has_left: bool = False  # for the archive, with all between the opening and it
 
 
 class _Named(NamedTuple):
@@ -93,6 +97,7 @@ class _Chain:
     summary: Summary
     found: set[int] = field(default_factory=set)  # of the numbers in `named`
     newest: int = -1
+    start: int = 0  # of what is here; what was before is in the archive
 
     def walk(self, records: Iterable[_Seen]) -> None:
         """Judges records that begin with the chain's first; those that an earlier walk has seen count once."""
@@ -100,7 +105,10 @@ class _Chain:
         before: bytes | None = BEFORE_ALL  # None where it is not known
         for seen in records:
             id_ = seen.entry.id if seen.entry else ""
-            if seen.number != number + 1:
+            if seen.has_left:
+                self.start = seen.number
+                self.summary.archived += seen.number
+            elif seen.number != number + 1:
                 self._tell(number + 1, "", f"records {number + 1} to {seen.number - 1} are missing")
                 before = None
             number = seen.number
@@ -115,11 +123,11 @@ class _Chain:
             before = seen.hash  # so that one break is told once
             if number > self.newest:
                 self.newest = number
-                if number > 0 and seen.entry:
+                if number > self.start and seen.entry:
                     self.summary.count(seen.entry.time, seen.is_forgotten)
 
     def end(self) -> None:
-        for number in self.named.keys() - self.found:
+        for number in {number for number in self.named.keys() - self.found if number >= self.start}:
             for named in self.named[number]:
                 self._tell(number, "", f"it is missing, though {named.by} names it")
 
@@ -138,7 +146,7 @@ def verify(folder: Path, store: AuditStore, tell: Callable[[Break], None]) -> Su
     with ExitStack() as stack:
         # Opened before the store is asked: what leaves a journal after this moment can still be read in it.
         files = _opened(folder, stack)
-        heads, openings = store.heads(), store.openings()
+        heads, openings, starts = store.heads(), store.openings(), store.starts()
         named = _named_by(openings, files, told)
         for chain, head in heads.items():
             named[chain].setdefault(head.place.number, []).append(_Named(head.place.hash, "the store's own list"))
@@ -146,7 +154,7 @@ def verify(folder: Path, store: AuditStore, tell: Callable[[Break], None]) -> Su
             summary.chains += 1
             following = _Chain(chain, named[chain], told, summary)
             if chain in openings or chain not in files:
-                following.walk(_stored(store, chain, openings.get(chain)))
+                following.walk(_stored(store, chain, openings.get(chain), starts.get(chain)))
                 now = store.head(chain)
                 if following.newest > (now.place.number if now else 0):
                     told(Break(chain, following.newest, "", "it stands after what the store says is the chain's end"))
@@ -189,7 +197,7 @@ def _named_by(
     return named
 
 
-def _stored(store: AuditStore, chain: str, opening: str | None) -> Iterator[_Seen]:
+def _stored(store: AuditStore, chain: str, opening: str | None, start: Place | None) -> Iterator[_Seen]:
     if opening is not None:
         # its hash is not kept: the record that follows on it proves it, or else what names it
         yield _Seen(
@@ -198,6 +206,8 @@ def _stored(store: AuditStore, chain: str, opening: str | None) -> Iterator[_See
             _NO_PERSON,
             hash_of(BEFORE_ALL, opening.encode(), _NO_PERSON),
         )
+    if start is not None:
+        yield _Seen(start.number, None, b"", start.hash, has_left=True)
     for number, id_, time, channel, tier, facts, personal, digest, hash_, is_forgotten in store.walk(chain):
         try:
             entry = entry_of(facts.encode(), b"")

@@ -6,7 +6,7 @@ A file is written under another name and gets its own when it is whole, so what 
 import posixpath
 import re
 import secrets
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -52,7 +52,7 @@ def find_parts(source: str, target: str) -> tuple[list[Part], Place]:
 
     ScoringError if there are none, or their scores cannot go there. What a run that was killed has left is removed.
     """
-    read, write = _place(source), _place(target)
+    read, write = place_of(source), place_of(target)
     with no_storage_errors(f"{read} cannot be read"):
         found = read.files.get_file_info(read.path)
         if found.type == FileType.NotFound:
@@ -105,7 +105,8 @@ def no_storage_errors(sentence: str) -> Iterator[None]:
         raise ScoringError(f"{sentence}: {str(error).splitlines()[0]}") from None
 
 
-def _place(address: str) -> Place:
+def place_of(address: str) -> Place:
+    """What a path or URL names, there or not; ScoringError where it cannot name anything."""
     try:
         place = Place(*FileSystem.from_uri(address)) if "://" in address else Place(LocalFileSystem(), address)
     except (OSError, pa.ArrowException):
@@ -135,12 +136,21 @@ def _check_target(read: Place, write: Place, is_folder: bool) -> None:
         raise ScoringError(f"scores are written as Parquet: let the name of {write} end in {PARQUET}")
 
 
+def remove_partial(place: Place) -> None:
+    """Removes what a `whole_file` of this name has left where it was killed."""
+    folder = place._replace(path=posixpath.dirname(place.path))
+    _remove_partials(folder, False, {place.path})
+
+
 def _remove_partial(target: Place, is_folder: bool, parts: Sequence[Part]) -> None:
-    """Only what would have become one of our files: the folder may be others' too."""
     folder = target if is_folder else target._replace(path=posixpath.dirname(target.path))
-    ours = {place.path for part in parts for place in (part.scores, part.refusals)}
+    _remove_partials(folder, is_folder, {place.path for part in parts for place in (part.scores, part.refusals)})
+
+
+def _remove_partials(folder: Place, recursive: bool, ours: Collection[str]) -> None:
+    """Only what would have become one of our files: the folder may be others' too."""
     with no_storage_errors(f"{folder} cannot be written to"):
-        selector = FileSelector(folder.path, recursive=is_folder, allow_not_found=True)
+        selector = FileSelector(folder.path, recursive=recursive, allow_not_found=True)
         for info in folder.files.get_file_info(selector):
             partial = _PARTIAL.fullmatch(info.path)
             if partial and partial[1] + partial[2] in ours:

@@ -64,7 +64,7 @@ class Review(_Data):
     """Which decisions a person looks at: those of `tiers`, and, if so wanted, those with a value outside the training
     range or with a probability at most `near_threshold` away from a threshold of the policy (0: none is near)."""
 
-    tiers: tuple[Tier, ...] = ("medium",)
+    tiers: tuple[Tier, ...] = Field(("medium",), strict=False)  # a list in JSON
     outside_training_range: bool = False
     near_threshold: float = Field(0, ge=0, lt=1)
 

@@ -1,6 +1,6 @@
 """Locks pyproject.toml with hashes and without any index's address.
 
-serving.txt ⊂ training.txt ⊂ development.txt, and serving.txt ⊂ dynamodb.txt ⊂ development.txt.
+serving.txt ⊂ training.txt ⊂ development.txt, and analytics.txt and dynamodb.txt beside training.txt.
 
 make lock
 """
@@ -24,5 +24,7 @@ def lock(name: str, extras: list[str], *within: str) -> None:
 
 lock("serving.txt", [])
 lock("training.txt", ["training"], "serving.txt")
+lock("analytics.txt", ["analytics"], "serving.txt")
 lock("dynamodb.txt", ["dynamodb"], "serving.txt")
-lock("development.txt", ["training", "dynamodb", "development"], "training.txt", "dynamodb.txt")
+within = "training.txt", "analytics.txt", "dynamodb.txt"
+lock("development.txt", ["training", "analytics", "dynamodb", "development"], *within)

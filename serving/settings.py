@@ -99,6 +99,14 @@ class Settings(BaseModel):
         le=100,
         description="Milliseconds that a write waits for more decisions: raise it where writes wear the disk.",
     )
+    archive: str = Field(
+        "",
+        description="A folder, or an s3:// or gs:// URL, to which decisions are copied as Parquet while the service "
+        "runs; nothing copies them without it.",
+    )
+    archive_every_min: float = Field(
+        60, ge=0.01, description="Minutes between two copies to the archive; each makes a file."
+    )
     fast_lane: bool = Field(
         True, description="false lets BentoML's own middleware handle the scoring routes: same answers, far slower."
     )

@@ -47,7 +47,7 @@ def test_only_what_serving_needs_gets_in(bento: Path) -> None:
             for path in (ROOT / "preprocessing").glob("*.py")
             if path.name != "features.py"  # its work is inside the model's graph
         ),
-        *(str(path.relative_to(ROOT)) for path in (ROOT / "serving").glob("*.py")),
+        *(str(path.relative_to(ROOT)) for room in ("serving", "decisions") for path in (ROOT / room).glob("*.py")),
     }  # fmt: skip
 
 

@@ -16,13 +16,14 @@ def pins(name: str) -> set[str]:
 def test_serving_is_within_training_and_training_within_development() -> None:
     assert pins("serving")
     assert pins("serving") < pins("training") < pins("development")
+    assert pins("serving") < pins("analytics") < pins("development")
     assert pins("serving") < pins("dynamodb") < pins("development")
 
 
 @pytest.mark.parametrize(
     "path",
     [
-        *(f"requirements/{name}.txt" for name in ("serving", "training", "dynamodb", "development")),
+        *(f"requirements/{name}.txt" for name in ("serving", "training", "analytics", "dynamodb", "development")),
         "tests/container/sagemaker_sdk/requirements.txt",
     ],
 )
@@ -34,6 +35,6 @@ def test_every_pin_has_hashes_and_no_address_gets_in(path: str) -> None:
 
 def test_serving_stays_lean() -> None:
     names = {pin.split("==")[0] for pin in pins("serving")}
-    training = {"xgboost", "xgboost-cpu", "scikit-learn", "scipy", "pandas", "onnx", "ndonnx", "fairlearn"}
+    training = {"xgboost", "xgboost-cpu", "scikit-learn", "scipy", "pandas", "onnx", "ndonnx", "fairlearn", "duckdb"}
     aws = {"boto3", "botocore"}
     assert names.isdisjoint(training | aws)

@@ -29,13 +29,16 @@ ONLY = {
     "onnx": {"model/export.py", "model/lookup.py", "model/monotone.py"},
     "fairlearn": {"model/fairness.py"},
     "pyarrow": {
+        "decisions/analytics.py", "decisions/archive.py", "decisions/archive_columns.py",
+        "decisions/archive_tables.py",
         "model/data.py", "model/places.py", "model/score.py",
         "preprocessing/columns.py", "preprocessing/tables.py", "serving/tables.py",
     },
     "msgspec": {
-        "decisions/journal.py", "decisions/record.py", "decisions/replay.py",
+        "decisions/archive_columns.py", "decisions/journal.py", "decisions/record.py", "decisions/replay.py",
         "preprocessing/json_columns.py", "preprocessing/plain.py",
     },
+    "duckdb": {"decisions/analytics.py"},
     "onnxruntime": {"model/graph.py"},
     "prometheus_client": {"serving/metrics.py"},
     "boto3": {"decisions/dynamodb.py"},

@@ -4,11 +4,13 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
 from decisions import forget as command
+from decisions.archive import archive, files, read
 from decisions.drain import DAMAGED
 from decisions.errors import Forgotten, StoreError, UnknownDecision
 from decisions.forget import forget
@@ -16,6 +18,7 @@ from decisions.journal import journals
 from decisions.log import Log
 from decisions.places import STORE
 from decisions.review import Review
+from decisions.sqlite_archive import ArchiveStore
 from decisions.sqlite_audit import AuditStore
 from decisions.sqlite_review import SQLiteReviews
 from model.artifact import Artifact
@@ -57,7 +60,7 @@ def test_what_a_reviewer_noted_of_the_applicant_goes_too(
     recorded(log, batch)
     log.drain()
     reviews = SQLiteReviews(tmp_path / STORE)
-    reviews.review(batch.ids[0], Review("ann", "approve", "lives next door to me", None))
+    reviews.review(batch.ids[0], Review(reviewer="ann", verdict="approve", note="lives next door to me"))
     assert files_with(tmp_path, b"next door") != []
     forget(tmp_path, store, batch.ids, "a test")
     [review] = reviews.get(batch.ids[0]).reviews
@@ -187,3 +190,22 @@ def test_the_command_says_what_it_forgot(log: Log, artifact: Artifact, tmp_path:
     assert done.stdout == "forgot 1 decision, 1 were before; their facts and hashes stay\n"
     done = run("none")
     assert (done.returncode, done.stderr) == (1, "riskline: there is no decision none; nothing was forgotten\n")
+
+
+def test_the_archive_forgets_too_also_what_has_left_the_store(
+    log: Log, store: AuditStore, artifact: Artifact, tmp_path: Path
+) -> None:
+    old, new = decided(artifact, [EXAMPLE, OTHER]), decided(artifact, [EXAMPLE])
+    for batch in (old, new):
+        recorded(log, batch)
+    log.drain()
+    target = str(tmp_path / "archive")
+    archives = ArchiveStore(tmp_path / STORE)
+    assert archive(archives, target, timedelta()).removed == 2
+    archives.close()
+    assert "every hash fits" in str(proved(tmp_path)[0])
+    assert forget(tmp_path, store, [old.ids[0], new.ids[0]], "a test", target) == 2
+    forgotten = {record.id for place in files(target) for record in read(place) if record.personal is None}
+    assert forgotten == {old.ids[0], new.ids[0]}
+    with pytest.raises(UnknownDecision, match="no decision nobodys"):
+        forget(tmp_path, store, [old.ids[1], "nobodys"], "a test", target)

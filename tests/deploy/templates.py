@@ -39,11 +39,11 @@ ACCOUNT = {
 }
 
 
-class _Loader(yaml.SafeLoader):
+class Loader(yaml.SafeLoader):
     """Reads `!Ref x` as {"Ref": "x"} and `!Sub x` as {"Fn::Sub": "x"}, which are the same to CloudFormation."""
 
 
-def _long_form(loader: _Loader, suffix: str, node: yaml.Node) -> dict[str, Any]:
+def _long_form(loader: Loader, suffix: str, node: yaml.Node) -> dict[str, Any]:
     value: Any
     if isinstance(node, yaml.ScalarNode):
         value = loader.construct_scalar(node)
@@ -57,11 +57,11 @@ def _long_form(loader: _Loader, suffix: str, node: yaml.Node) -> dict[str, Any]:
     return {suffix if suffix in ("Ref", "Condition") else f"Fn::{suffix}": value}
 
 
-_Loader.add_multi_constructor("!", _long_form)
+Loader.add_multi_constructor("!", _long_form)
 
 
 def read(name: str) -> dict[str, Any]:
-    template: dict[str, Any] = yaml.load((FOLDER / f"{name}.yaml").read_text(), _Loader)
+    template: dict[str, Any] = yaml.load((FOLDER / f"{name}.yaml").read_text(), Loader)
     return template
 
 

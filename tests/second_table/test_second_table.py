@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import pyarrow.parquet
 import pytest
 
 from preprocessing.encode import FIELDS as CREDIT_FIELDS
@@ -277,6 +278,27 @@ def test_a_decision_is_recorded_reviewed_and_gets_its_outcome(
     assert client.post("/outcomes", content=outcomes, headers={"content-type": "text/csv"}).status_code == 200
     [outcome] = client.get(f"/decisions/{id_}").json()["outcomes"]
     assert (outcome["outcome"], outcome["date"]) == ("bad", "2027-01-31")
+
+
+@pytest.mark.slow
+def test_the_archive_has_the_other_tables_columns(
+    project: Path, client: httpx.Client, leases: list[dict[str, str]]
+) -> None:
+    application = _application(leases[0])
+    id_ = client.post("/predict", json=application).json()["decision_id"]
+    folder = project.parent / "decisions"
+    for command in (["decisions.archive", "--decisions", str(folder)], ["decisions.archive_tables"]):
+        subprocess.run([sys.executable, "-m", *command], cwd=project, check=True, timeout=120)
+    rows = [
+        row
+        for path in (folder / "archive" / "decisions").rglob("*.parquet")
+        for row in pyarrow.parquet.read_table(path).to_pylist()
+    ]
+    [row] = [row for row in rows if row["id"] == id_]
+    columns = {name.removeprefix("application_"): row[name] for name in row if name.startswith("application_")}
+    assert {name: value for name, value in columns.items() if value is not None} == application
+    in_athena = re.findall(r"`application_(\w+)`", (project / "deploy" / "analytics" / "athena.sql").read_text())
+    assert in_athena == list(columns)
 
 
 @pytest.mark.slow
