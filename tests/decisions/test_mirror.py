@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 from itertools import count
 from pathlib import Path
 from threading import Event
@@ -13,13 +14,15 @@ from typing import Any
 
 import pytest
 
+from decisions.archive import archive
 from decisions.dynamodb import DynamoStore
-from decisions.errors import NotRecorded
+from decisions.errors import NotRecorded, StoreAway
 from decisions.forget import forget
 from decisions.log import Limits, Log
 from decisions.mirror import Mirror, lock
 from decisions.places import STORE
 from decisions.sqlite import SQLiteStore
+from decisions.sqlite_archive import ArchiveStore
 from decisions.sqlite_audit import AuditStore
 from loadtest.server import ROOT
 from model.artifact import Artifact
@@ -297,6 +300,25 @@ def test_a_decision_expires_so_many_days_after_it_was_made(
     [item] = items(dynalite).values()
     [[made]] = log.store._run("SELECT unixepoch(time) FROM decisions")
     assert int(item["expires"]) == made + 129_600
+
+
+def test_what_the_table_lacks_does_not_leave_the_store_for_the_archive(
+    folder: Path, artifact: Artifact, proxy: Proxy, tmp_path: Path
+) -> None:
+    log = Log(folder)
+    recorded(log, decided(artifact, [EXAMPLE] * 5))
+    log.drain()
+    proxy.behave = broken
+    mirror = Mirror(folder, log.store, DynamoStore(TABLE))
+    with pytest.raises(StoreAway):
+        mirror.step()
+    store = ArchiveStore(folder / STORE)
+    assert archive(store, str(tmp_path / "archive"), retain=timedelta(0)).removed == 0
+    proxy.behave = lambda operation, sent: None  # noqa: ARG005
+    assert mirror.step()
+    assert archive(store, str(tmp_path / "archive"), retain=timedelta(0)).removed == 4, "the newest always stays"
+    store.close()
+    log.close()
 
 
 def test_one_worker_of_a_machine_copies_at_a_time(
