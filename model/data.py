@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +35,11 @@ class Labelled:
     groups: Sequence[Grouping]
     warnings: Sequence[str]
     sha256: str
+
+    def of(self, rows: npt.NDArray[np.int64]) -> "Labelled":
+        """Some of the rows."""
+        groups = [grouping.of(rows) for grouping in self.groups]
+        return replace(self, matrix=self.matrix[rows], bad=self.bad[rows], groups=groups)
 
 
 def read_labelled(path: Path, label: str, bad: str) -> Labelled:
