@@ -7,12 +7,14 @@ BIN := $(VENV)/bin
 ENGINE ?= $(notdir $(shell command -v docker || command -v podman))
 export BENTOML_DO_NOT_TRACK ?= true
 export DOCKER_BUILDKIT ?= 1
+# attestations come in an image index, which SageMaker refuses
+export BUILDX_NO_DEFAULT_ATTESTATIONS ?= 1
 export BENTOML_HOME ?= $(HOME)/bentoml
 # the file that the model store keeps for the newest model
 NEWEST_MODEL := $(BENTOML_HOME)/models/riskline/latest
 
 .DEFAULT_GOAL := help
-.PHONY: help serve train report build container check quick test container-test loadtest bench lock clean
+.PHONY: help serve train report build container push check quick test container-test loadtest bench lock clean
 
 help: ## List the targets
 	@grep -E '^[a-z-]+:.*## ' Makefile | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -35,7 +37,21 @@ build: $(VENV)/training ## Pack the newest model and the service as a Bento
 container: ## Build the image riskline with docker or podman; MODEL=archive or folder to put another model in it
 	@test -n "$(ENGINE)" || { echo "make container needs docker or podman"; exit 1; }
 	$(ENGINE) build $(if $(findstring podman,$(ENGINE)),--format docker) $(if $(MODEL),--build-arg MODEL="$(MODEL)") \
-		--build-arg REVISION="$$(git rev-parse HEAD 2>/dev/null)" -t riskline .
+		--build-arg REVISION="$$(git describe --always --abbrev=40 --dirty --exclude '*' 2>/dev/null)" -t riskline .
+
+REGISTRY = $(firstword $(subst /, ,$(ECR)))
+REGION = $(word 4,$(subst ., ,$(REGISTRY)))
+BUILT_FROM = {{index .Config.Labels "org.opencontainers.image.revision"}}
+push: ## Push the image riskline to ECR=<registry>/<repository>, tagged with its commit and, if given, TAG
+	@test -n "$(ENGINE)" || { echo "make push needs docker or podman"; exit 1; }
+	@case "$(ECR)" in *.dkr.ecr.*.*/?*) ;; \
+		*) echo "make push needs ECR=<registry>/<repository> in Amazon's ECR"; exit 1; esac
+	@command -v aws >/dev/null || { echo "make push needs Amazon's command line, aws"; exit 1; }
+	@$(ENGINE) image inspect riskline >/dev/null 2>&1 || { echo "there is no image riskline; run make container"; exit 1; }
+	@aws ecr get-login-password --region $(REGION) | $(ENGINE) login --username AWS --password-stdin $(REGISTRY)
+	@set -e; tags="$$($(ENGINE) image inspect -f '$(BUILT_FROM)' riskline) $(TAG)"; \
+		test -n "$${tags# }" || { echo "the image names no commit; give TAG"; exit 1; }; \
+		for tag in $$tags; do $(ENGINE) tag riskline "$(ECR):$$tag"; $(ENGINE) push "$(ECR):$$tag"; done
 
 check: $(VENV)/development ## Lint and type-check
 	$(BIN)/ruff format --check .
@@ -57,7 +73,7 @@ loadtest: $(VENV)/development ## Start a server, load it with locust, leave buil
 bench: $(VENV)/development ## Measure side by side with other servers (20 min; QUICK=1: 4 min); leaves loadtest/results.md
 	$(BIN)/python -m loadtest.bench $(if $(QUICK),--quick)
 
-lock: $(VENV)/development ## Lock the dependencies of pyproject.toml and of the bench's contenders anew, with hashes
+lock: $(VENV)/development ## Lock the dependencies of pyproject.toml and of the environments beside it anew, with hashes
 	$(BIN)/python requirements/lock.py
 	$(BIN)/python -m loadtest.bench_lock
 

@@ -18,6 +18,9 @@ from bentoml._internal.configuration.containers import BentoMLContainer
 from bentoml._internal.context import server_context
 from starlette.responses import Response
 
+from decisions.log import Limits, Log
+from decisions.places import STORE, folder
+from decisions.sqlite import SQLiteStore
 from model.artifact import Artifact, open_artifact
 from model.storage import STORE_NAME
 from preprocessing.errors import RisklineError
@@ -61,6 +64,14 @@ def load_model() -> Artifact:
     return open_artifact(SETTINGS.model or f"{STORE_NAME}:latest")
 
 
+def open_log() -> Log | None:
+    """This worker's log of decisions, if they are to be recorded."""
+    if SETTINGS.record == "none":
+        return None
+    limits = Limits(SETTINGS.max_unrecorded, int(SETTINGS.max_journal_mb * 2**20), SETTINGS.gather_ms / 1000)
+    return Log(folder(SETTINGS.decisions), limits)
+
+
 @bentoml.service(
     name="riskline",
     service_class=RisklineService,
@@ -72,17 +83,19 @@ class Riskline:
 
     @bentoml.on_deployment
     @staticmethod
-    def prove_model() -> None:
-        """Runs once before any worker starts: a model that does not verify ends start-up in one line."""
+    def prove() -> None:
+        """Runs once before any worker starts: what does not verify ends start-up in one line."""
         try:
             load_model()
+            if SETTINGS.record != "none":
+                SQLiteStore(folder(SETTINGS.decisions) / STORE).close()
         except RisklineError as error:
             sys.exit(f"riskline: {error.message}")
 
     def __init__(self) -> None:
         artifact = load_model()  # verified: the golden rows have been scored right
         metrics.MODEL.labels(artifact.model_version, artifact.policy_version).set(1)
-        self.api = Api(artifact, SETTINGS, HOSTING)
+        self.api = Api(artifact, SETTINGS, HOSTING, open_log())
 
     @bentoml.on_startup
     async def start(self) -> None:

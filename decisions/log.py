@@ -218,7 +218,7 @@ class Log:
 
     def _begin(self) -> Writer:
         now = datetime.now(UTC)
-        chain = f"{now:%Y%m%dT%H%M%S}-{secrets.token_hex(8)}"
+        chain = f"{now:%Y%m%dT%H%M%S.%f}-{secrets.token_hex(8)}"
         return Writer(self._folder, chain, opening(chain, now, self.store.unsigned()))
 
     def _drain(self) -> None:

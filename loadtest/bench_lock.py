@@ -1,4 +1,6 @@
-"""Locks the requirements of every contender and of the chart, with hashes and without any index's address.
+"""Locks the environments that stand beside the service's: contenders, chart, stand-ins that tests need.
+
+With hashes, and without any index's address.
 
 python -m loadtest.bench_lock                 # all of them
 python -m loadtest.bench_lock fastapi_onnx    # one
@@ -10,6 +12,8 @@ from pathlib import Path
 
 from loadtest.server import ROOT
 
+BENCH = ROOT / "loadtest"
+
 OPTIONS = ["--universal", "--python-version=3.11", "--generate-hashes", "--no-annotate", "--no-header", "--quiet"]
 NO_ADDRESS = ["--no-emit-index-url", "--no-emit-find-links"]
 
@@ -17,16 +21,18 @@ NO_ADDRESS = ["--no-emit-index-url", "--no-emit-find-links"]
 def lock(folder: Path) -> None:
     """What the service uses too comes in the service's version: a comparison is of designs, not of releases."""
     overrides = folder / "overrides.txt"
-    # a contender that must override a requirement cannot live with the service's versions either
-    versions = (
-        f"--override={overrides}" if overrides.exists() else f"--constraint={ROOT / 'requirements' / 'training.txt'}"
-    )
+    if overrides.exists():  # who must override a requirement cannot live with the service's versions either
+        versions = [f"--override={overrides}"]
+    elif BENCH in folder.parents:
+        versions = [f"--constraint={ROOT / 'requirements' / 'training.txt'}"]
+    else:  # tests compare nothing
+        versions = []
     command = [sys.executable, "-m", "uv", "pip", "compile", str(folder / "requirements.in"), *OPTIONS, *NO_ADDRESS]
-    subprocess.run([*command, versions, f"--output-file={folder / 'requirements.txt'}"], check=True)  # noqa: S603
+    subprocess.run([*command, *versions, f"--output-file={folder / 'requirements.txt'}"], check=True)  # noqa: S603
 
 
 def main() -> None:
-    for requirements in sorted((ROOT / "loadtest").glob("**/requirements.in")):
+    for requirements in sorted([*BENCH.glob("**/requirements.in"), *(ROOT / "tests").glob("**/requirements.in")]):
         if not sys.argv[1:] or requirements.parent.name in sys.argv[1:]:
             lock(requirements.parent)
 

@@ -56,18 +56,19 @@ def running_server(
 ) -> Iterator[Server]:
     """Runs `command`, with a free port of the loopback interface as its last argument, until the block ends.
 
-    `env` is set on top of this process's environment. The block starts when GET `ready_path` answers 200;
-    ServerNotReadyError if that does not happen in time. At its end the server gets SIGTERM; what
-    is then left of it and of its workers gets SIGKILL.
+    `env` is set on top of this process's environment, and decisions are recorded in a folder of the server's own.
+    The block starts when GET `ready_path` answers 200; ServerNotReadyError if that does not happen in time. At its end
+    the server gets SIGTERM; what is then left of it and of its workers gets SIGKILL.
     """
     port = free_port()
     with tempfile.TemporaryDirectory(prefix="riskline-server-") as folder:
         log = Path(folder) / "server.log"
+        decisions = {"RISKLINE_DECISIONS": str(Path(folder) / "decisions")}
         with log.open("wb") as output:
             process = subprocess.Popen(  # noqa: S603 - the command is the caller's own
                 [*command, str(port)],
                 cwd=cwd,
-                env={**os.environ, "BENTOML_DO_NOT_TRACK": "true", **env},
+                env={**os.environ, "BENTOML_DO_NOT_TRACK": "true", **decisions, **env},
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,

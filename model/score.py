@@ -31,7 +31,7 @@ from model.places import CSV, Part, find_parts, no_storage_errors, whole_file
 from model.policy import TIERS
 from model.storage import STORE_NAME
 from preprocessing.columns import plain
-from preprocessing.errors import InvalidApplication, InvalidBatch, MalformedBody, RisklineError
+from preprocessing.errors import InvalidBatch, MalformedBody, RisklineError
 from preprocessing.tables import Block, Table, open_csv, open_parquet
 from serving.cores import cores
 from serving.scorer import Scorer
@@ -182,7 +182,7 @@ def _score(scorer: Scorer, block: Block, first_row: int, explain: bool) -> Score
     return Scored(together, _as_lines(block.kept, scores.refused, first_row), Counter(counts))
 
 
-def _as_lines(kept: Any, refused: Mapping[int, InvalidApplication], first_row: int) -> bytes:
+def _as_lines(kept: Any, refused: Mapping[int, RisklineError], first_row: int) -> bytes:
     """A JSON object a line for each refused row: where it is, what was kept of it, and what is wrong with it."""
     rows = sorted(refused)
     of_refused = kept.take(pa.array(rows, pa.int64()))

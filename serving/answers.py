@@ -5,13 +5,15 @@ One row's JSON is put together from parts made once a model; a test holds it to 
 
 from functools import lru_cache
 
+from pydantic import TypeAdapter
 from pydantic_core import to_json
 
 from model.policy import TIERS
 from serving.errors import ErrorAnswer
-from serving.scorer import Scores, ScoreWarning
+from serving.scorer import Score, Scores, ScoreWarning
 
 _TIERS = [f',"tier":"{tier}","points":' for tier in TIERS]
+_SCORE = TypeAdapter(Score)
 _END = ',"warnings":[]}'
 
 
@@ -25,14 +27,17 @@ def json_rows(scores: Scores) -> list[str]:
         )
     ]
     for row, warnings in scores.warnings.items():
-        rows[row] = f"{rows[row].removesuffix(_END)},{_warnings(warnings)}}}"
+        rows[row] = f'{rows[row].removesuffix(_END)},"warnings":{warnings_json(warnings)}}}'
     for row, ranked in (scores.reasons or {}).items():
         rows[row] = f'{rows[row][:-1]},"reasons":{scores.reasoning.as_json(ranked)}}}'
+    for row, score in scores.stood.items():
+        rows[row] = _SCORE.dump_json(score, exclude_none=True).decode()
     for row, refused in scores.refused.items():
         rows[row] = to_json(ErrorAnswer.of(refused)).decode()
     return rows
 
 
 @lru_cache(maxsize=1024)
-def _warnings(warnings: tuple[ScoreWarning, ...]) -> str:
-    return '"warnings":' + to_json(warnings).decode()
+def warnings_json(warnings: tuple[ScoreWarning, ...]) -> str:
+    """A row's warnings as a JSON array."""
+    return to_json(warnings).decode()

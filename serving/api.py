@@ -12,15 +12,21 @@ import re
 import secrets
 import threading
 import time
+from collections import deque
 from collections.abc import Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 from typing import Annotated, NamedTuple
 
 from pydantic import BaseModel, Field
 from pydantic_core import to_json
 
+from decisions.errors import Conflict
+from decisions.log import Log
+from decisions.record import Origin
 from model.artifact import Artifact
 from preprocessing.decode import decode_application
+from preprocessing.encode import Batch as EncodedBatch
 from preprocessing.encode import Row, encode
 from preprocessing.errors import BatchTooLarge, InvalidApplication, RisklineError
 from preprocessing.schema import Application
@@ -35,9 +41,10 @@ from serving.hosting import Hosting
 from serving.invocations import CUSTOM_ATTRIBUTES, MOST_OF_ONE, Invocations, attributes
 from serving.invocations import ONE as ONE_APPLICATION
 from serving.messages import Answer, Request, text
+from serving.recording import Recorder, channel_of, idempotency_key
 from serving.scorer import Score, Scorer, Scores
 from serving.settings import Settings
-from serving.turn import Turn
+from serving.turn import Asked, Turn
 
 log = logging.getLogger("riskline")
 
@@ -47,6 +54,7 @@ ROUTES = frozenset({ONE, MANY, EXPLAIN})
 
 SINGLE_BYTES = MOST_OF_ONE  # it is decoded on the event loop
 INLINE_BYTES = 32 * 1024  # so much JSON is scored before a thread would have started on it
+MOST_BEING_RECORDED = 4  # batches of one body; then it waits, so that the others' decisions get their turn
 _EXPLAIN = re.compile(rb"(?:^|&)explain=(true|false)(?:&|$)")
 _CALLERS_ID = re.compile(rb"[!-~]{1,128}")
 
@@ -63,6 +71,9 @@ class Results(BaseModel):
     results: list[Score | ErrorAnswer]
 
 
+Recording = deque["Future[Scores]"]  # what an answer waits for
+
+
 class Worked(NamedTuple):
     """What a route has made of a request, before it gets its headers."""
 
@@ -75,12 +86,15 @@ class Worked(NamedTuple):
 class Api:
     """The scoring routes of one worker."""
 
-    def __init__(self, artifact: Artifact, settings: Settings, hosting: Hosting | None = None) -> None:
-        self.artifact = artifact
+    def __init__(
+        self, artifact: Artifact, settings: Settings, hosting: Hosting | None = None, log: Log | None = None
+    ) -> None:
+        self.artifact, self.log = artifact, log
+        self._recorder = None if log is None else Recorder(log, artifact, durable=settings.record == "durable")
         self._settings, self._hosting = settings, hosting or Hosting()
         self._invocations = Invocations(settings, self._hosting)
         self._single = Scorer(artifact, against=settings.reasons_against)
-        self._turn = Turn(self._single)
+        self._turn = Turn(self._single, self._recorder)
         # two pools: a body waits in its thread for the parts that it is scored in
         self._threads = ThreadPoolExecutor(cores(), thread_name_prefix="body", initializer=_give_way)
         self._parts = ThreadPoolExecutor(cores(), thread_name_prefix="part", initializer=_give_way)
@@ -90,7 +104,7 @@ class Api:
 
     def beside(self, artifact: Artifact) -> "Api":
         """An Api for another model in the same worker, with the same settings and access log."""
-        other = Api(artifact, self._settings, self._hosting)
+        other = Api(artifact, self._settings, self._hosting, self.log)
         other._access_log = self._access_log
         return other
 
@@ -105,27 +119,33 @@ class Api:
     async def answer(self, path: str, request: Request) -> Answer:
         """Answers a request to one of `ROUTES`, or to /invocations, whatever is wrong with it."""
         started = time.perf_counter()
-        size = size_of(request.body)
-        return self._finished(path, request, await self._worked(path, request, size), size, started)
+        size, request_id = size_of(request.body), self._request_id(request.headers)
+        worked = await self._worked(path, request, size, request_id, started)
+        return self._finished(path, request, worked, size, request_id, started)
 
     def too_late(self, path: str, headers: Mapping[bytes, bytes]) -> Answer:
         """The answer to a request that was not whole, or not answered, in time."""
         request = Request(headers, b"", b"")
         error = ErrorAnswer("timeout", "the request was not whole, or not answered, within RISKLINE_TIMEOUT_S")
-        return self._finished(path, request, _refused(error), 0, time.perf_counter() - self._settings.timeout_s)
+        started = time.perf_counter() - self._settings.timeout_s
+        return self._finished(path, request, _refused(error), 0, self._request_id(headers), started)
 
-    def _finished(self, path: str, request: Request, worked: Worked, size: int, started: float) -> Answer:
+    def _request_id(self, headers: Mapping[bytes, bytes]) -> str:
+        """The caller's, if it can be one, else one of ours."""
+        sent = headers.get(b"x-request-id")
+        return sent.decode() if sent is not None and _CALLERS_ID.fullmatch(sent) else next(self._request_ids)
+
+    def _finished(
+        self, path: str, request: Request, worked: Worked, size: int, request_id: str, started: float
+    ) -> Answer:
         """Gives an answer its headers, and counts it."""
-        request_id = request.headers.get(b"x-request-id")
-        if request_id is None or not _CALLERS_ID.fullmatch(request_id):
-            request_id = next(self._request_ids).encode()
         headers = [
             (b"content-type", worked.media_type.encode()),
             (b"content-length", b"%d" % size_of(worked.body)),
-            (b"x-request-id", request_id),
+            (b"x-request-id", request_id.encode()),
         ]
         if worked.status == 204:
-            headers = [(b"x-request-id", request_id)]
+            headers = headers[-1:]
         if path == INVOCATIONS and (returned := attributes(request.headers)) is not None:
             headers.append((CUSTOM_ATTRIBUTES, returned))
         if request.query and b"timing=true" in request.query.split(b"&"):
@@ -134,7 +154,7 @@ class Api:
         metrics.count_request(path, worked.status, seconds)
         if self._access_log:
             traceparent = text(request.headers.get(b"traceparent"))
-            self._access_log.add(path, worked.status, seconds, size, request_id.decode(), traceparent)
+            self._access_log.add(path, worked.status, seconds, size, request_id, traceparent)
         return Answer(worked.status, headers, worked.body)
 
     async def housekeeping(self) -> None:
@@ -155,18 +175,24 @@ class Api:
             self._access_log.write(self._access_log.take())
         self._threads.shutdown()
         self._parts.shutdown()
+        if self.log:
+            self.log.close()
 
-    async def _worked(self, path: str, request: Request, size: int) -> Worked:
+    async def _worked(self, path: str, request: Request, size: int, request_id: str, started: float) -> Worked:
         try:
             most_bytes, setting = self.most_bytes(path, request.headers)
             if size > most_bytes:
                 limit = round(most_bytes / 2**20, 3)
                 raise BodyTooLarge(f"the body is larger than the limit of {limit:g} MiB ({setting})")
+            origin = Origin(channel_of(request.headers), to_json(request_id).decode(), started)
+            key = idempotency_key(request.headers)
             if path == ONE:
-                return await self._predict(request, self._explains(request))
+                return await self._predict(request, origin, self._explains(request), key)
             if path == INVOCATIONS:
-                return await self._invoke(request, size)
-            return await (self._predict_batch(request) if path == MANY else self._explain(request))
+                return await self._invoke(request, origin, size, key)
+            if path == MANY:
+                return await self._predict_batch(request, origin, key)
+            return await self._explain(request, origin, key)
         except RisklineError as error:
             return _refused(ErrorAnswer.of(error))
         except Exception:
@@ -176,24 +202,25 @@ class Api:
             if not isinstance(request.body, bytes):
                 request.body.close()
 
-    async def _invoke(self, request: Request, size: int) -> Worked:
+    async def _invoke(self, request: Request, origin: Origin, size: int, key: str | None) -> Worked:
         if not size:
             return Worked(204, "", b"", {})
         asked = self._invocations.asked(request.headers, request.body, size)
         explain = self._explains(request) if asked.explain is None else asked.explain
+        decision_id = asked.decision_id or key
         if asked.formats is None:
-            return await self._predict(request, explain, asked.decision_id)
-        return await self._score_batch(request, *asked.formats, explain, asked.decision_id)
+            return await self._predict(request, origin, explain, decision_id)
+        return await self._score_batch(request, origin, *asked.formats, explain, decision_id)
 
-    async def _predict(self, request: Request, explain: bool, decision_id: str | None = None) -> Worked:
+    async def _predict(self, request: Request, origin: Origin, explain: bool, decision_id: str | None) -> Worked:
         started = time.perf_counter()
         row = _application(request)
         decoded = time.perf_counter()
-        answered = await self._turn.score(row, explain, decision_id)
-        status = STATUS[row.code] if isinstance(row, InvalidApplication) else 200
+        answered = await self._turn.score(Asked(row, explain, origin, decision_id))
+        status = 200 if answered.refused is None else STATUS[answered.refused.code]
         return Worked(status, JSON, answered.json.encode(), {"decode": decoded - started, **answered.seconds})
 
-    async def _explain(self, request: Request) -> Worked:
+    async def _explain(self, request: Request, origin: Origin, decision_id: str | None) -> Worked:
         started = time.perf_counter()
         row = _application(request)
         decoded = time.perf_counter()
@@ -201,23 +228,44 @@ class Api:
             metrics.count_scores(self._single.score(encode([row])), {})
             return _refused(ErrorAnswer.of(row))
         loop = asyncio.get_running_loop()
-        explanation, scores = await loop.run_in_executor(self._threads, explain, self._single, row)
+        batch = encode([row])
+        explanation, scores = await loop.run_in_executor(self._threads, explain, self._single, row, batch, decision_id)
         seconds = {"decode": decoded - started, **scores.seconds}
         metrics.count_scores(scores, seconds)
+        if self._recorder:
+            recorded = await asyncio.wrap_future(self._recorder.record(scores, batch, [origin]))
+            if recorded.refused:
+                return _refused(ErrorAnswer.of(recorded.refused[0]))
+            if recorded.stood and recorded.stood[0].model_version != explanation.model_version:
+                raise Conflict("this id stands for a decision of another model, which can no longer be explained here")
+            seconds = {**seconds, **recorded.seconds}
         return Worked(200, JSON, to_json(explanation), seconds)
 
-    async def _predict_batch(self, request: Request) -> Worked:
+    async def _predict_batch(self, request: Request, origin: Origin, key: str | None) -> Worked:
         sent = format_of(text(request.headers.get(b"content-type")))
         wanted = format_accepted(text(request.headers.get(b"accept")), sent)
-        return await self._score_batch(request, sent, wanted, self._explains(request))
+        return await self._score_batch(request, origin, sent, wanted, self._explains(request), key)
 
     async def _score_batch(
-        self, request: Request, sent: Format, wanted: Format, explain: bool, batch_id: str | None = None
+        self, request: Request, origin: Origin, sent: Format, wanted: Format, explain: bool, batch_id: str | None
     ) -> Worked:
-        if sent.media_type == JSON and isinstance(request.body, bytes) and _is_little(request.body):
-            return self._score_all(request, sent, wanted, explain, batch_id)
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._threads, self._score_all, request, sent, wanted, explain, batch_id)
+        """Small bodies are scored at once, unless they may have been before: looking that up takes a thread."""
+        scored = partial(self._score_all, request, origin, sent, wanted, explain, batch_id)
+        at_once = sent.media_type == JSON and isinstance(request.body, bytes) and _is_little(request.body)
+        if at_once and (batch_id is None or self._recorder is None):
+            worked, recording = scored()
+        else:
+            worked, recording = await asyncio.get_running_loop().run_in_executor(self._threads, scored)
+        if not recording:
+            return worked
+        try:
+            started = time.perf_counter()
+            await asyncio.gather(*map(asyncio.wrap_future, recording))
+        except BaseException:
+            if not isinstance(worked.body, bytes):
+                worked.body.close()
+            raise
+        return worked._replace(seconds={**worked.seconds, "record": time.perf_counter() - started})
 
     def _explains(self, request: Request) -> bool:
         """Whether the answer gets reasons: as the query says, else as the setting does."""
@@ -225,20 +273,25 @@ class Api:
             return asked[1] == b"true"
         return self._settings.explain
 
-    def _score_all(self, request: Request, sent: Format, wanted: Format, explain: bool, batch_id: str | None) -> Worked:
+    def _score_all(
+        self, request: Request, origin: Origin, sent: Format, wanted: Format, explain: bool, batch_id: str | None
+    ) -> tuple[Worked, Recording]:
         """Runs in a thread for all but small bodies: reads, scores and writes block by block."""
         seconds: dict[str, float] = {}
+        recording: Recording = deque()
         answer = new_file()
         try:
-            wanted.write(self._scored(sent, request.body, explain, batch_id, seconds), answer, explain)
+            scored = self._scored(sent, request.body, explain, batch_id, seconds)
+            answers = self._recorded(scored, origin, batch_id is not None, recording)
+            wanted.write(answers, answer, explain)
         except BaseException:
             answer.close()
             raise
-        return Worked(200, wanted.media_type, whole(answer), seconds)
+        return Worked(200, wanted.media_type, whole(answer), seconds), recording
 
     def _scored(
         self, sent: Format, body: Body, explain: bool, batch_id: str | None, seconds: dict[str, float]
-    ) -> Iterator[Scores]:
+    ) -> Iterator[tuple[EncodedBatch, Scores]]:
         most_rows, setting = self._settings.most_rows(bulk=sent.media_type != JSON)
         rows = 0
         batches = sent.read(as_file(body), most_rows)
@@ -262,7 +315,23 @@ class Api:
             metrics.count_scores(scores, spent)
             if sent is ONE_APPLICATION and scores.refused:
                 raise scores.refused[0]
-            yield scores
+            yield batch, scores
+
+    def _recorded(
+        self, scored: Iterator[tuple[EncodedBatch, Scores]], origin: Origin, named: bool, recording: Recording
+    ) -> Iterator[Scores]:
+        """Hands each batch to the log, and goes on while the last few are being written, which `recording` holds.
+
+        Those with ids of their caller's must be waited for: what stands already is known then.
+        """
+        for batch, scores in scored:
+            if self._recorder is None:
+                yield scores
+                continue
+            recording.append(self._recorder.record(scores, batch, [origin] * len(scores)))
+            yield recording.pop().result() if named else scores
+            if len(recording) > MOST_BEING_RECORDED:
+                recording.popleft().result()
 
 
 def _application(request: Request) -> Row:

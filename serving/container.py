@@ -54,6 +54,11 @@ def model(environment: Mapping[str, str], mounted: Path = MOUNTED_MODEL, built_i
     return str(built_in)
 
 
+def record(environment: Mapping[str, str]) -> str:
+    """Decisions are recorded where there is a place for them: what stays in a container is gone when it ends."""
+    return environment.get("RISKLINE_RECORD") or ("durable" if environment.get("RISKLINE_DECISIONS") else "none")
+
+
 def command(arguments: Sequence[str], environment: Mapping[str, str]) -> list[str]:
     """The program that `serve` or `score` stands for; StartError for anything else."""
     name, *options = arguments or ["serve"]
@@ -98,6 +103,9 @@ def main() -> None:
         os.environ["RISKLINE_MODEL"] = model(os.environ)
         if "serve" in program:
             check_free(host, port(os.environ))
+            os.environ["RISKLINE_RECORD"] = record(os.environ)
+            if os.environ["RISKLINE_RECORD"] == "none":
+                print("riskline: decisions are not recorded; mount a volume and name it in RISKLINE_DECISIONS")  # noqa: T201
     except StartError as error:
         sys.exit(f"riskline: {error}")
     os.execv(program[0], program)  # noqa: S606 - no shell: signals and the exit code are the program's own

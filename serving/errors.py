@@ -6,6 +6,7 @@
 
 from dataclasses import dataclass
 
+from decisions.errors import Conflict, Forgotten, NotRecorded, UnknownDecision
 from model.errors import ArtifactError
 from preprocessing.errors import (
     BatchTooLarge,
@@ -50,9 +51,12 @@ STATUS: dict[str, int] = {
     InvalidHeader.code: 400,
     ArtifactError.code: 400,
     NotFound.code: 404,
+    UnknownDecision.code: 404,
     "method_not_allowed": 405,
     NotAcceptable.code: 406,
     AlreadyLoaded.code: 409,
+    Conflict.code: 409,
+    Forgotten.code: 410,
     BatchTooLarge.code: 413,
     BodyTooLarge.code: 413,
     UnsupportedMediaType.code: 415,
@@ -60,6 +64,7 @@ STATUS: dict[str, int] = {
     InvalidBatch.code: 422,
     "internal_error": 500,
     "not_ready": 503,
+    NotRecorded.code: 503,
     "timeout": 504,
     NoRoom.code: 507,
 }

@@ -12,7 +12,7 @@ from pydantic import Field
 from model.changes import smallest_changes
 from model.graph import MARGIN
 from model.policy import DIGITS, TIERS, Tier
-from preprocessing.encode import MODEL_FIELDS, encode
+from preprocessing.encode import MODEL_FIELDS, Batch, encode
 from preprocessing.fields import Number
 from preprocessing.schema import Application
 from serving.scorer import Score, Scorer, Scores
@@ -60,11 +60,15 @@ class Explanation(Score):
     ]
 
 
-def explain(scorer: Scorer, application: Application) -> tuple[Explanation, Scores]:
-    """Scores one valid application and takes its score apart; also the scores as they are counted."""
+def explain(
+    scorer: Scorer, application: Application, batch: Batch, decision_id: str | None = None
+) -> tuple[Explanation, Scores]:
+    """Scores one valid application, encoded as `batch`, and takes its score apart; also the scores as they are counted.
+
+    `decision_id` is what the caller wants the decision to be called.
+    """
     artifact = scorer.artifact
-    batch = encode([application])
-    scores = scorer.score(batch, explain=[0])
+    scores = scorer.score(batch, explain=[0], named={0: decision_id} if decision_id else {})
     score = scores.row(0)
     assert isinstance(score, Score), "a valid application has a score: this is a bug"
     [[margin]] = artifact.graph.run(batch.matrix, [MARGIN])[0].tolist()

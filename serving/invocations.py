@@ -17,6 +17,7 @@ from serving.formats import CSV, FORMATS, JSON, LINES, Format, format_accepted, 
 from serving.hosting import Hosting
 from serving.messages import text
 from serving.outputs import selected
+from serving.recording import callers_id
 from serving.settings import Settings
 
 CUSTOM_ATTRIBUTES = b"x-amzn-sagemaker-custom-attributes"
@@ -25,7 +26,6 @@ ENABLE_EXPLANATIONS = b"x-amzn-sagemaker-enable-explanations"
 MOST_OF_ONE = 64 * 1024  # bytes of one application
 
 _ATTRIBUTES = re.compile(rb"[ -~]{0,1024}")
-_ID = re.compile(rb"[!#-\[\]-~]{1,64}")  # goes into JSON as it is
 _ENVELOPE = re.compile(rb'\s*\{\s*"applications"\s*:')
 _YES_OR_NO = {b"true": True, b"`true`": True, b"false": False, b"`false`": False}
 _ANY = (None, b"*/*", b"application/json")
@@ -85,7 +85,8 @@ class Invocations:
         if self._is_as_predict(headers, body, size):
             return _AS_PREDICT
         explain = _YES_OR_NO.get(headers.get(ENABLE_EXPLANATIONS, b"").strip().lower())
-        decision_id = _decision_id(headers)
+        sent_id = headers.get(INFERENCE_ID)
+        decision_id = None if sent_id is None else callers_id(INFERENCE_ID, sent_id)
         if CUSTOM_ATTRIBUTES in headers and attributes(headers) is None:
             raise InvalidHeader(f"{CUSTOM_ATTRIBUTES.decode()} must be at most 1,024 visible ASCII characters")
         content_type, accept = headers.get(b"content-type"), headers.get(b"accept")
@@ -132,17 +133,6 @@ def attributes(headers: Mapping[bytes, bytes]) -> bytes | None:
     """The custom attributes that go back with the answer, unless they are none that may."""
     sent = headers.get(CUSTOM_ATTRIBUTES)
     return sent if sent is not None and _ATTRIBUTES.fullmatch(sent) else None
-
-
-def _decision_id(headers: Mapping[bytes, bytes]) -> str | None:
-    sent = headers.get(INFERENCE_ID)
-    if sent is None:
-        return None
-    if not _ID.fullmatch(sent):
-        raise InvalidHeader(
-            f"{INFERENCE_ID.decode()} must be 1 to 64 visible ASCII characters without spaces, quotes and backslashes"
-        )
-    return sent.decode()
 
 
 def _beginning(body: Body) -> bytes:

@@ -21,7 +21,7 @@ from pydantic import Field
 from model.artifact import Artifact
 from model.policy import FEW, TIERS, Tier
 from preprocessing.encode import MODEL_FIELDS, Batch, Matrix
-from preprocessing.errors import InvalidApplication
+from preprocessing.errors import RisklineError
 from serving.reasons import Ranked, Reason, Reasoning
 from serving.settings import Against
 
@@ -67,11 +67,12 @@ class Scores:
     points: list[int]
     ids: str  # of the decisions, one after the other, `ID_LENGTH` characters each
     warnings: Mapping[int, tuple[ScoreWarning, ...]]  # by row, for rows that have any
-    refused: Mapping[int, InvalidApplication]  # by row
+    refused: Mapping[int, RisklineError]  # by row
     seconds: Mapping[str, float]  # by stage
     reasoning: Reasoning
     reasons: Mapping[int, Ranked] | None = None  # by row; None where nobody asked
     named: Mapping[int, str] = field(default_factory=dict)  # by row: ids that callers gave, which go before `ids`
+    stood: Mapping[int, Score] = field(default_factory=dict)  # by row: what was decided before under such an id
 
     def __len__(self) -> int:
         return len(self.probability)
@@ -83,10 +84,12 @@ class Scores:
             ids[row] = name
         return ids
 
-    def row(self, index: int) -> Score | InvalidApplication:
+    def row(self, index: int) -> Score | RisklineError:
         """The answer to one application as an object."""
         if index in self.refused:
             return self.refused[index]
+        if index in self.stood:
+            return self.stood[index]
         return Score(
             self.probability[index],
             TIERS[self.tier[index]],

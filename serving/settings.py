@@ -8,6 +8,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from decisions.places import DEFAULT
 from preprocessing.errors import RisklineError
 
 PREFIX = "RISKLINE_"
@@ -64,6 +65,28 @@ class Settings(BaseModel):
         "all",
         description="Whom reasons compare an applicant with: all applicants, or just_passed: those just on the better "
         "side of the cut-off.",
+    )
+    record: Literal["durable", "async", "none"] = Field(
+        "durable",
+        description="durable answers once the decision is on disk; async answers before that, so that a crash can lose "
+        "the last ones; none keeps nothing.",
+    )
+    decisions: str = Field(
+        DEFAULT, description="The folder where decisions are kept, for all workers and servers of a machine."
+    )
+    max_unrecorded: int = Field(
+        100_000, ge=1, description="Most decisions that may wait for the disk; who comes above it gets a 503."
+    )
+    max_journal_mb: float = Field(
+        1024,
+        gt=0,
+        description="Most MiB of decisions that may wait for a store that is away; who comes above it gets a 503.",
+    )
+    gather_ms: float = Field(
+        0,
+        ge=0,
+        le=100,
+        description="Milliseconds that a write waits for more decisions: raise it where writes wear the disk.",
     )
     fast_lane: bool = Field(
         True, description="false lets BentoML's own middleware handle the scoring routes: same answers, far slower."

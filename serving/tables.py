@@ -10,6 +10,7 @@ from typing import Any, BinaryIO
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.csv
 import pyarrow.ipc
 import pyarrow.parquet
@@ -95,7 +96,8 @@ def as_columns(scores: Scores) -> Any:
     if scores.warnings:
         warnings = _sparse(rows, scores.warnings)
     if scores.refused:
-        error = pa.array(["invalid_application" if wrong else None for wrong in refused.tolist()], pa.string())
+        codes = {row: wrong.code for row, wrong in scores.refused.items()}
+        error = pa.array([codes.get(row) for row in range(rows)], pa.string())
         detail = _sparse(rows, {row: wrong.detail for row, wrong in scores.refused.items()})
     tier = pa.array(np.asarray(scores.tier, dtype=np.int8), mask=refused)
     same = pa.array(np.zeros(rows, dtype=np.int8), mask=refused)
@@ -103,8 +105,8 @@ def as_columns(scores: Scores) -> Any:
         pa.array(np.asarray(scores.probability, dtype=np.float64), mask=refused),
         pa.DictionaryArray.from_arrays(tier, list(TIERS)),
         pa.array(np.asarray(scores.points, dtype=np.int32), mask=refused),
-        pa.DictionaryArray.from_arrays(same, [scores.model_version]),
-        pa.DictionaryArray.from_arrays(same, [scores.policy_version]),
+        _versions(scores, "model_version", same),
+        _versions(scores, "policy_version", same),
         pa.array(scores.decision_id, pa.string(), mask=refused) if scores.named else _ids(scores.ids, rows, refused),
         warnings,
         error,
@@ -116,7 +118,18 @@ def as_columns(scores: Scores) -> Any:
     for row, ranked in scores.reasons.items():
         if row not in scores.refused:
             words[row] = scores.reasoning.in_short(ranked)
+    for row, score in scores.stood.items():
+        words[row] = " ".join(f"{reason.code}:{reason.contribution}" for reason in score.reasons or ()) or None
     return pa.RecordBatch.from_arrays([*columns, pa.array(words, pa.string())], schema=EXPLAINED_SCHEMA)
+
+
+def _versions(scores: Scores, name: str, same: Any) -> Any:
+    """A column that is the same in every row, but for rows that were decided before."""
+    version = getattr(scores, name)
+    if not scores.stood:
+        return pa.DictionaryArray.from_arrays(same, [version])
+    versions = [getattr(scores.stood[row], name) if row in scores.stood else version for row in range(len(scores))]
+    return pa.array(versions, _WORD, mask=pc.is_null(same).to_numpy(zero_copy_only=False))
 
 
 def _ids(text: str, rows: int, refused: npt.NDArray[np.bool_]) -> Any:

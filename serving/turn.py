@@ -8,39 +8,54 @@ load, the larger the batch, and the call's fixed cost is shared.
 import asyncio
 import time
 from collections.abc import Mapping
+from concurrent.futures import Future
 from typing import NamedTuple
 
+from decisions.record import Origin
 from preprocessing.encode import Row, encode
+from preprocessing.errors import RisklineError
 from serving import metrics
 from serving.answers import json_rows
-from serving.scorer import Scorer
+from serving.recording import Recorder
+from serving.scorer import Scorer, Scores
+
+
+class Asked(NamedTuple):
+    """One application and what its caller wants to be done with it."""
+
+    row: Row
+    explain: bool
+    origin: Origin
+    decision_id: str | None = None  # that its caller gave
 
 
 class Answered(NamedTuple):
-    """One row's answer as JSON, and the seconds that its batch spent in each stage."""
+    """One row's answer as JSON, what refused it if anything did, and the seconds that its batch spent in each stage."""
 
     json: str
+    refused: RisklineError | None
     seconds: Mapping[str, float]
 
 
 ENOUGH = 64  # rows; more share the fixed cost no better, and those that wait should be answered
+_Waiting = list[tuple[Asked, "asyncio.Future[Answered]"]]
 
 
 class Turn:
     """Gathers rows until the event loop has run everything that is ready now."""
 
-    def __init__(self, scorer: Scorer) -> None:
-        self._scorer = scorer
+    def __init__(self, scorer: Scorer, recorder: Recorder | None = None) -> None:
+        self._scorer, self._recorder = scorer, recorder
         self._seen = 0  # how many waited at the last look
-        self._waiting: list[tuple[Row, bool, str | None, asyncio.Future[Answered]]] = []
+        self._waiting: _Waiting = []
 
-    async def score(self, row: Row, explain: bool, decision_id: str | None = None) -> Answered:
-        """Scores one row, under the id that its caller gave or a new one."""
+    async def score(self, asked: Asked) -> Answered:
+        """Scores one row; with a recorder, it is recorded when this returns."""
         loop = asyncio.get_running_loop()
         future: asyncio.Future[Answered] = loop.create_future()
         if not self._waiting:
             loop.call_soon(self._look)
-        self._waiting.append((row, explain, decision_id, future))
+        self._waiting.append((asked, future))
         return await future
 
     def _look(self) -> None:
@@ -55,21 +70,42 @@ class Turn:
         waiting, self._waiting = self._waiting, []
         try:
             started = time.perf_counter()
-            batch = encode([row for row, _, _, _ in waiting])
+            batch = encode([asked.row for asked, _ in waiting])
             encoded = time.perf_counter()
             scores = self._scorer.score(
                 batch,
-                [number for number, (_, asked, _, _) in enumerate(waiting) if asked] or None,
-                {number: name for number, (_, _, name, _) in enumerate(waiting) if name},
+                [number for number, (asked, _) in enumerate(waiting) if asked.explain] or None,
+                {number: asked.decision_id for number, (asked, _) in enumerate(waiting) if asked.decision_id},
             )
-            answers = json_rows(scores)
             seconds = {"encode": encoded - started, **scores.seconds}
             metrics.count_scores(scores, seconds)
-        except Exception as error:  # a bug: everybody who waits is told, and the loop goes on
-            for _, _, _, future in waiting:
-                if not future.done():
-                    future.set_exception(error)
-            return
-        for (_, _, _, future), answer in zip(waiting, answers, strict=True):
-            if not future.done():  # its caller may have gone
-                future.set_result(Answered(answer, seconds))
+            if self._recorder is None:
+                _answer(waiting, scores, seconds)
+            else:
+                recorded = self._recorder.record(scores, batch, [asked.origin for asked, _ in waiting])
+                loop = asyncio.get_running_loop()
+                recorded.add_done_callback(
+                    lambda recorded: loop.call_soon_threadsafe(_answer_recorded, waiting, recorded, seconds)
+                )
+        except Exception as error:  # refused by the log, or a bug: everybody who waits is told, and the loop goes on
+            _tell(waiting, error)
+
+
+def _answer_recorded(waiting: _Waiting, recorded: "Future[Scores]", seconds: Mapping[str, float]) -> None:
+    if error := recorded.exception():
+        _tell(waiting, error)
+    else:
+        scores = recorded.result()
+        _answer(waiting, scores, {**seconds, **scores.seconds})
+
+
+def _answer(waiting: _Waiting, scores: Scores, seconds: Mapping[str, float]) -> None:
+    for row, ((_, future), answer) in enumerate(zip(waiting, json_rows(scores), strict=True)):
+        if not future.done():  # its caller may have gone
+            future.set_result(Answered(answer, scores.refused.get(row), seconds))
+
+
+def _tell(waiting: _Waiting, error: BaseException) -> None:
+    for _, future in waiting:
+        if not future.done():
+            future.set_exception(error)

@@ -113,11 +113,13 @@ def test_the_layout_table_names_what_is_there() -> None:
 
 def test_the_version_is_the_same_everywhere() -> None:
     assert f'version = "{VERSION}"' in (ROOT / "pyproject.toml").read_text()
+    assert set(re.findall(r"/riskline:([\d.]+)", README)) == {VERSION}
 
 
 @pytest.mark.parametrize("document", ["README.md", "CONTRIBUTING.md", *map(str, Path(ROOT / "docs").rglob("*.md"))])
 def test_files_named_in_the_documents_exist(document: str) -> None:
     for name in re.findall(
-        r"`((?:model|preprocessing|serving|tests|docs|requirements|loadtest)/[\w./-]*)`", (ROOT / document).read_text()
+        r"`((?:model|preprocessing|serving|tests|docs|requirements|loadtest|deploy)/[\w./-]*)`",
+        (ROOT / document).read_text(),
     ):
         assert (ROOT / name).exists() or (ROOT / f"{name}.py").exists(), name

@@ -11,7 +11,8 @@ from model.artifact import Artifact, verify
 from model.data import Labelled
 from model.storage import write_folder
 from model.train import Options, train
-from tests.lab.engine import Engine, NoEngineError, running_engine
+from tests.lab.debian import LabError
+from tests.lab.engine import Engine, running_engine
 
 ROOT = Path(__file__).parent.parent.parent
 IMAGE = "riskline:test"
@@ -22,7 +23,7 @@ def engine() -> Iterator[Engine]:
     try:
         with running_engine() as engine:
             yield engine
-    except NoEngineError as error:
+    except LabError as error:
         if os.environ.get("CI") == "true":
             raise
         pytest.skip(str(error))

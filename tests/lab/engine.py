@@ -26,11 +26,10 @@ from pathlib import Path
 
 from loadtest.container import Docker, DockerError
 from tests.lab.base import import_stand_in
+from tests.lab.debian import LAB, LabError, run, unpacked
 
-LAB = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "riskline-lab"
 BASE = f"python:{sys.version_info.major}.{sys.version_info.minor}-slim"
 PACKAGES = ("docker.io", "containerd", "runc", "libdevmapper1.02.1")  # Debian's
-COMMAND_WITHIN_S = 600.0
 ENGINE_WITHIN_S = 60.0
 PULL_WITHIN_S = 180.0
 OTHER_ENDS_WITHIN_S = 1200.0  # another run of the tests has the lab
@@ -38,7 +37,7 @@ POLL_S = 0.1
 OPEN_FILES = 4096  # containers may not ask for more than the machine grants
 
 
-class NoEngineError(RuntimeError):
+class NoEngineError(LabError):
     """Why there can be no engine here, in one line."""
 
 
@@ -56,7 +55,7 @@ class Engine:
 
 @contextmanager
 def running_engine() -> Iterator[Engine]:
-    """The machine's own engine, else the lab's until the block ends; NoEngineError where neither can be."""
+    """The machine's own engine, else the lab's until the block ends; LabError where neither can be."""
     own = {"DOCKER_BUILDKIT": "1"}
     if shutil.which("docker") and _answers(own):
         yield Engine(Docker(own), BASE)
@@ -64,7 +63,7 @@ def running_engine() -> Iterator[Engine]:
     if missing := _missing():
         raise NoEngineError(f"no container engine answers, and none can be set up here: {missing}")
     LAB.mkdir(parents=True, exist_ok=True)
-    with _lab_to_ourselves(), _daemon(_unpacked()) as engine:
+    with _lab_to_ourselves(), _daemon(unpacked("engine", *PACKAGES)) as engine:
         if not engine.docker("images", "-q", BASE):
             _get_base(engine)
         yield engine
@@ -102,32 +101,6 @@ def _lab_to_ourselves() -> Iterator[None]:
                     raise NoEngineError(f"another run has had {LAB} for {OTHER_ENDS_WITHIN_S:g} s") from None
                 time.sleep(POLL_S)
         yield
-
-
-def _unpacked() -> Path:
-    """Debian's packages, downloaded and unpacked aside at the first time."""
-    root = LAB / "engine"
-    if not root.is_dir():
-        aside = LAB / "engine.partial"
-        shutil.rmtree(aside, ignore_errors=True)
-        (aside / "packages").mkdir(parents=True)
-        download = ["apt-get", "-qq", "-o", "APT::Sandbox::User=root", "download", *PACKAGES]
-        if subprocess.run(download, cwd=aside / "packages", capture_output=True).returncode != 0:
-            run("apt-get", "-qq", "update")  # the lists are older than the packages, or there are none yet
-            run(*download, cwd=aside / "packages")
-        for package in sorted((aside / "packages").iterdir()):
-            run("dpkg", "-x", str(package), str(aside))
-        shutil.rmtree(aside / "packages")
-        aside.rename(root)
-    return root
-
-
-def run(*command: str, cwd: Path | None = None, within_s: float = COMMAND_WITHIN_S) -> str:
-    """What the command wrote to stdout; NoEngineError with the end of its output where it fails."""
-    done = subprocess.run(command, cwd=cwd, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=within_s)
-    if done.returncode != 0:
-        raise NoEngineError(f"{' '.join(command)} ended with {done.returncode}: {(done.stdout + done.stderr)[-1000:]}")
-    return done.stdout
 
 
 @contextmanager
@@ -215,7 +188,7 @@ def main() -> None:
             # looked up in the environment that the command gets
             found = shutil.which(command[0], path=environment["PATH"]) or command[0]
             code = subprocess.run([found, *command[1:]], env=environment).returncode
-    except NoEngineError as error:
+    except LabError as error:
         sys.exit(f"riskline: {error}")
     sys.exit(code)
 

@@ -24,7 +24,7 @@ from model.storage import write_folder
 from model.train import Options, train
 from preprocessing.decode import decode_application
 from preprocessing.encode import FIELDS, encode
-from preprocessing.errors import InvalidApplication
+from preprocessing.errors import RisklineError
 from serving import tables
 from serving.scorer import Scorer, Scores
 from serving.tables import SCHEMA
@@ -117,7 +117,7 @@ def expected(artifact: Artifact, rows: list[Row]) -> list[Row]:
 def answer(scores: Scores, index: int) -> Row:
     row = scores.row(index)
     nothing = dict.fromkeys(name for name in SCHEMA.names if name != "decision_id")
-    if isinstance(row, InvalidApplication):
+    if isinstance(row, RisklineError):
         return {**nothing, "error": row.code, "detail": " ".join(f"{p.field}:{p.rule}" for p in row.detail)}
     return {
         **nothing,

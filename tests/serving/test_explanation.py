@@ -23,7 +23,8 @@ def scorer(artifact: Artifact) -> Scorer:
 
 
 def explanation_of(scorer: Scorer, application: dict[str, Any]) -> Explanation:
-    return explain(scorer, Application.model_validate(application))[0]
+    valid = Application.model_validate(application)
+    return explain(scorer, valid, encode([valid]))[0]
 
 
 def scored(scorer: Scorer, application: dict[str, Any]) -> Score:

@@ -13,7 +13,7 @@ from model.artifact import Artifact
 from model.data import Labelled
 from preprocessing.decode import decode_application, decode_batch
 from preprocessing.encode import MODEL_FIELDS, encode
-from preprocessing.errors import InvalidApplication
+from preprocessing.errors import RisklineError
 from preprocessing.fields import Number
 from preprocessing.schema import Application
 from serving.answers import json_rows
@@ -37,7 +37,7 @@ def without_ids(scores: Scores) -> list[object]:
     rows = [scores.row(index) for index in range(len(scores))]
     return [
         (row.message, row.detail)
-        if isinstance(row, InvalidApplication)
+        if isinstance(row, RisklineError)
         else (row.probability, row.tier, row.model_version, row.policy_version, row.warnings)
         for row in rows
     ]
@@ -55,7 +55,7 @@ def test_the_json_of_a_row_is_what_pydantic_writes_of_it(scorer: Scorer, element
     batch = encode(decode_batch(json.dumps({"applications": elements}).encode()))
     scores = scorer.score(batch, explain=range(0, len(elements), 2))  # every other row
     rows = [scores.row(index) for index in range(len(scores))]
-    expected = [ErrorAnswer.of(row) if isinstance(row, InvalidApplication) else row for row in rows]
+    expected = [ErrorAnswer.of(row) if isinstance(row, RisklineError) else row for row in rows]
     written: TypeAdapter[Score | ErrorAnswer] = TypeAdapter(Score | ErrorAnswer)
     # as values in order: 1e-05 and 0.00001 are the same number
     got = [json.loads(row, object_pairs_hook=list) for row in json_rows(scores)]

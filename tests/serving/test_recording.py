@@ -1,0 +1,204 @@
+"""What is answered is recorded, and what was decided before is given back, on every route and in every format."""
+
+import asyncio
+import io
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pyarrow as pa
+import pyarrow.parquet
+import pytest
+
+from decisions.log import Limits, Log
+from decisions.places import STORE
+from decisions.sqlite import SQLiteStore
+from loadtest.server import running_server
+from model.artifact import Artifact
+from preprocessing.encode import FIELDS
+from serving.api import Api
+from serving.bodies import as_file
+from serving.messages import Request
+from serving.settings import Settings
+from tests.decisions.decided import EXAMPLE, OTHER
+
+KEY = "Idempotency-Key"
+
+
+@pytest.fixture
+def log(tmp_path: Path) -> Iterator[Log]:
+    opened = Log(tmp_path)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def api(artifact: Artifact, log: Log) -> Iterator[Api]:
+    made = Api(artifact, Settings(), log=log)
+    yield made
+    made._threads.shutdown()
+    made._parts.shutdown()
+
+
+def ask(api: Api, path: str, body: bytes, query: bytes = b"", **headers: str) -> tuple[int, bytes]:
+    """Status and body; header names are written with _ for -."""
+    sent = {name.lower().replace("_", "-").encode(): value.encode() for name, value in headers.items()}
+    answer = asyncio.run(api.answer(path, Request({b"content-type": b"application/json", **sent}, query, body)))
+    with as_file(answer.body) as file:
+        return answer.status, file.read()
+
+
+def as_body(application: Mapping[str, Any]) -> bytes:
+    return json.dumps(application).encode()
+
+
+def batch_of(*applications: Mapping[str, Any]) -> bytes:
+    return json.dumps({"applications": applications}).encode()
+
+
+@pytest.mark.parametrize("path", ["/predict", "/explain", "/invocations"])
+def test_an_answer_is_in_the_record_with_all_that_was_said(api: Api, log: Log, path: str) -> None:
+    status, body = ask(api, path, as_body(EXAMPLE), b"explain=true", X_Channel="chatbot", X_Request_Id='the"request')
+    answer = json.loads(body)
+    log.drain()
+    record = log.store.get([answer["decision_id"]])[answer["decision_id"]]
+    assert status == 200
+    for name in ("probability", "tier", "points", "model_version", "policy_version"):
+        assert record.fact[name] == answer[name]
+    assert (record.fact["channel"], record.fact["request_id"]) == ("chatbot", 'the"request')
+    assert record.person is not None
+    assert record.person["application"] == {field.name: EXAMPLE[field.name] for field in FIELDS}
+    assert (record.person["warnings"], record.person["reasons"]) == (answer["warnings"], answer["reasons"])
+
+
+def test_every_row_of_a_batch_is_recorded_but_those_refused(api: Api, log: Log) -> None:
+    _, body = ask(api, "/predict_batch", batch_of(EXAMPLE, {"unheard_of": 1}, OTHER))
+    first, refused, last = json.loads(body)["results"]
+    log.drain()
+    assert set(log.store.get([first["decision_id"], last["decision_id"]])) == {
+        first["decision_id"],
+        last["decision_id"],
+    }
+    assert refused["error"] == "invalid_application"
+    assert log.state().height == 2
+
+
+def test_a_refused_application_is_no_decision(api: Api, log: Log) -> None:
+    assert ask(api, "/predict", b"{}", idempotency_key="key")[0] == 422
+    assert log.state().height == 0
+
+
+def test_the_same_key_gives_the_same_answer_and_another_application_a_conflict(api: Api, log: Log) -> None:
+    first = ask(api, "/predict", as_body(EXAMPLE), b"explain=true", idempotency_key='"key"')
+    assert json.loads(first[1])["decision_id"] == "key"
+    assert ask(api, "/predict", as_body(EXAMPLE), idempotency_key="key") == first
+    status, body = ask(api, "/predict", as_body(OTHER), idempotency_key="key")
+    assert (status, json.loads(body)["error"]) == (409, "conflict")
+    assert ask(api, "/explain", as_body(EXAMPLE), idempotency_key="key")[0] == 200
+    assert ask(api, "/explain", as_body(OTHER), idempotency_key="key")[0] == 409
+    assert log.state().height == 1
+
+
+def test_a_batch_sent_again_gives_each_row_its_first_decision(api: Api) -> None:
+    first = json.loads(ask(api, "/predict_batch", batch_of(EXAMPLE, OTHER), idempotency_key="key")[1])["results"]
+    again = json.loads(ask(api, "/predict_batch", batch_of(EXAMPLE, EXAMPLE), idempotency_key="key")[1])["results"]
+    assert [row["decision_id"] for row in first] == ["key-1", "key-2"]
+    assert (again[0], again[1]["error"]) == (first[0], "conflict")
+
+
+def table(applications: list[dict[str, Any]]) -> bytes:
+    target = io.BytesIO()
+    pyarrow.parquet.write_table(pa.Table.from_pylist(applications), target)
+    return target.getvalue()
+
+
+def test_a_table_sent_again_has_the_first_decisions_in_its_columns(api: Api) -> None:
+    def rows(applications: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        _, body = ask(
+            api,
+            "/predict_batch",
+            table(applications),
+            b"explain=true",
+            content_type="application/x-parquet",
+            idempotency_key="key",
+        )
+        answer: list[dict[str, Any]] = pyarrow.parquet.read_table(io.BytesIO(body)).to_pylist()
+        return answer
+
+    first = rows([EXAMPLE, OTHER])
+    again = rows([EXAMPLE, EXAMPLE, OTHER])
+    assert again[0] == first[0]
+    assert (again[1]["error"], again[1]["probability"], again[1]["decision_id"]) == ("conflict", None, None)
+    assert again[2]["decision_id"] == "key-3"
+
+
+def test_a_large_body_is_recorded_whole(api: Api, log: Log) -> None:
+    lines = (as_body(EXAMPLE) + b"\n") * 10_000
+    status, body = ask(api, "/predict_batch", lines, content_type="application/jsonlines")
+    assert (status, body.count(b"\n")) == (200, 10_000)
+    assert log.state().height == 10_000
+
+
+@pytest.mark.parametrize(
+    ("headers", "message"),
+    [
+        ({"x_channel": "pigeon"}, "X-Channel must be one of api, webform, mobile, chatbot, phone, mail"),
+        ({"idempotency_key": "a b"}, "idempotency-key must be 1 to 64 visible ASCII characters"),
+        ({"idempotency_key": ""}, "idempotency-key must be 1 to 64 visible ASCII characters"),
+    ],
+)
+def test_a_wrong_header_is_named(api: Api, headers: Mapping[str, str], message: str) -> None:
+    for path, body in (("/predict", as_body(EXAMPLE)), ("/predict_batch", batch_of(EXAMPLE))):
+        status, answer = ask(api, path, body, b"", **headers)
+        assert (status, json.loads(answer)["error"]) == (400, "invalid_header")
+        assert json.loads(answer)["message"].startswith(message)
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [("/predict", as_body(EXAMPLE)), ("/predict_batch", batch_of(EXAMPLE)), ("/explain", as_body(EXAMPLE))],
+)
+def test_what_cannot_be_recorded_is_not_given(artifact: Artifact, tmp_path: Path, path: str, body: bytes) -> None:
+    log = Log(tmp_path, Limits(waiting=-1))
+    api = Api(artifact, Settings(), log=log)
+    status, answer = ask(api, path, body)
+    assert (status, json.loads(answer)["error"]) == (503, "not_recorded")
+    api.close()
+
+
+def test_async_answers_without_waiting_and_records_all_the_same(artifact: Artifact, tmp_path: Path) -> None:
+    log = Log(tmp_path)
+    api = Api(artifact, Settings(record="async"), log=log)
+    answer = json.loads(ask(api, "/predict", as_body(EXAMPLE))[1])
+    api.close()
+    store = SQLiteStore(tmp_path / STORE)
+    assert list(store.get([answer["decision_id"]])) == [answer["decision_id"]]
+    store.close()
+
+
+@pytest.mark.slow
+def test_two_workers_give_the_same_first_decision(model_folder: Path, tmp_path: Path) -> None:
+    environment = {
+        "RISKLINE_MODEL": str(model_folder), "RISKLINE_WORKERS": "2", "RISKLINE_DECISIONS": str(tmp_path),
+    }  # fmt: skip
+    with running_server(environment) as server:
+        for number in range(20):
+            # a new connection each time, so that both workers are met
+            answers = [
+                httpx.post(f"{server.url}/predict", json=EXAMPLE, headers={KEY: f"key-{number}"}) for _ in range(4)
+            ]
+            assert {answer.status_code for answer in answers} == {200}
+            assert len({answer.text for answer in answers}) == 1
+    store = SQLiteStore(tmp_path / STORE)
+    assert len(store.get([f"key-{number}" for number in range(20)])) == 20
+    store.close()
+
+
+@pytest.mark.slow
+def test_a_store_that_is_another_programs_ends_start_up_in_one_line(model_folder: Path, tmp_path: Path) -> None:
+    (tmp_path / STORE).write_bytes(b"something else" * 1000)
+    environment = {"RISKLINE_MODEL": str(model_folder), "RISKLINE_DECISIONS": str(tmp_path)}
+    with pytest.raises(Exception, match=r"riskline: .*cannot be used for decisions"), running_server(environment):
+        pass
