@@ -22,7 +22,7 @@ from decisions.log import Limits, Log
 from decisions.places import STORE, folder
 from decisions.sqlite import SQLiteStore
 from model.artifact import Artifact, open_artifact
-from model.storage import STORE_NAME
+from model.promotion import Promotions
 from preprocessing.errors import RisklineError
 from serving import metrics
 from serving.api import Api
@@ -40,6 +40,7 @@ from serving.hosting import hosting
 from serving.listener import Held, spread_connections
 from serving.messages import Request
 from serving.settings import settings
+from serving.switch import Switch
 
 MOUNTED_MODEL = Path("/opt/ml/model")  # where SageMaker unpacks a model.tar.gz
 
@@ -57,11 +58,14 @@ if "PROMETHEUS_MULTIPROC_DIR" not in os.environ:
 BentoMLContainer.prometheus_multiproc_dir.set(os.environ["PROMETHEUS_MULTIPROC_DIR"])
 
 
+def fixed_model() -> str:
+    """The mounted model if there is one, else the configured one; empty where the model may be promoted."""
+    return str(MOUNTED_MODEL) if MOUNTED_MODEL.is_dir() and any(MOUNTED_MODEL.iterdir()) else SETTINGS.model
+
+
 def load_model() -> Artifact:
-    """The mounted model if there is one, else the configured one, else the newest of the store; verified."""
-    if MOUNTED_MODEL.is_dir() and any(MOUNTED_MODEL.iterdir()):
-        return open_artifact(str(MOUNTED_MODEL))
-    return open_artifact(SETTINGS.model or f"{STORE_NAME}:latest")
+    """The fixed model, else the promoted one, else the newest of the store; verified."""
+    return open_artifact(fixed_model() or Promotions().model())
 
 
 def open_log() -> Log | None:
@@ -93,13 +97,16 @@ class Riskline:
             sys.exit(f"riskline: {error.message}")
 
     def __init__(self) -> None:
+        promotions = Promotions()
+        note, stamp = promotions.worker(), promotions.stamp()
         artifact = load_model()  # verified: the golden rows have been scored right
-        metrics.MODEL.labels(artifact.model_version, artifact.policy_version).set(1)
+        metrics.show_model(artifact)
         self.api = Api(artifact, SETTINGS, HOSTING, open_log())
+        self._switch = Switch(self.api, promotions, note, stamp, fixed_model())
 
     @bentoml.on_startup
     async def start(self) -> None:
-        self._housekeeping = asyncio.create_task(self.api.housekeeping())
+        self._tasks = [asyncio.create_task(self.api.housekeeping()), asyncio.create_task(self._switch.watch())]
         if worker := server_context.worker_index:
             # one file for each server, by the process that its workers have in common
             spread_connections(Held(Path(os.environ["PROMETHEUS_MULTIPROC_DIR"], f"held-{os.getppid()}"), worker))
@@ -109,7 +116,9 @@ class Riskline:
 
     @bentoml.on_shutdown
     async def stop(self) -> None:
-        self._housekeeping.cancel()
+        for task in self._tasks:
+            task.cancel()
+        self._switch.close()
         self.api.close()
 
     @bentoml.api(input_spec=ApplicationInput, output_spec=ScoreOutput)

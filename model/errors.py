@@ -49,3 +49,9 @@ class ComparisonError(RisklineError):
     """Two models cannot be compared on the applications at hand."""
 
     code = "comparison"
+
+
+class PromotionError(RisklineError):
+    """The model that is served cannot be changed, or was not by every worker."""
+
+    code = "promotion"

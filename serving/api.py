@@ -43,8 +43,9 @@ from serving.invocations import ONE as ONE_APPLICATION
 from serving.messages import Answer, Request, text
 from serving.recording import Recorder, channel_of, idempotency_key
 from serving.scorer import Score, Scorer, Scores
+from serving.served import Served
 from serving.settings import Settings
-from serving.turn import Asked, Turn
+from serving.turn import Asked
 
 log = logging.getLogger("riskline")
 
@@ -89,18 +90,27 @@ class Api:
     def __init__(
         self, artifact: Artifact, settings: Settings, hosting: Hosting | None = None, log: Log | None = None
     ) -> None:
-        self.artifact, self.log = artifact, log
-        self._recorder = None if log is None else Recorder(log, artifact, durable=settings.record == "durable")
+        self.log = log
         self._settings, self._hosting = settings, hosting or Hosting()
         self._invocations = Invocations(settings, self._hosting)
-        self._single = Scorer(artifact, against=settings.reasons_against)
-        self._turn = Turn(self._single, self._recorder)
         # two pools: a body waits in its thread for the parts that it is scored in
         self._threads = ThreadPoolExecutor(cores(), thread_name_prefix="body", initializer=_give_way)
         self._parts = ThreadPoolExecutor(cores(), thread_name_prefix="part", initializer=_give_way)
-        self._bulk = Scorer(artifact, self._parts, cores(), settings.reasons_against)
+        self._served = self._made(artifact)
         self._access_log = AccessLog() if settings.access_log else None
         self._request_ids = map("{}-{:x}".format, itertools.repeat(secrets.token_hex(4)), itertools.count(1))
+
+    @property
+    def artifact(self) -> Artifact:
+        """The model that new requests are answered with."""
+        return self._served.artifact
+
+    def serve(self, artifact: Artifact) -> None:
+        """Answers every request that begins from now on with this model; safe to call from any thread."""
+        self._served = self._made(artifact)
+
+    def _made(self, artifact: Artifact) -> Served:
+        return Served(artifact, self._settings, self.log, self._parts)
 
     def beside(self, artifact: Artifact) -> "Api":
         """An Api for another model in the same worker, with the same settings and access log."""
@@ -216,24 +226,24 @@ class Api:
         started = time.perf_counter()
         row = _application(request)
         decoded = time.perf_counter()
-        answered = await self._turn.score(Asked(row, explain, origin, decision_id))
+        answered = await self._served.turn.score(Asked(row, explain, origin, decision_id))
         status = 200 if answered.refused is None else STATUS[answered.refused.code]
         return Worked(status, JSON, answered.json.encode(), {"decode": decoded - started, **answered.seconds})
 
     async def _explain(self, request: Request, origin: Origin, decision_id: str | None) -> Worked:
         started = time.perf_counter()
-        row = _application(request)
+        served, row = self._served, _application(request)
         decoded = time.perf_counter()
         if isinstance(row, InvalidApplication):
-            metrics.count_scores(self._single.score(encode([row])), {})
+            metrics.count_scores(served.single.score(encode([row])), {})
             return _refused(ErrorAnswer.of(row))
         loop = asyncio.get_running_loop()
         batch = encode([row])
-        explanation, scores = await loop.run_in_executor(self._threads, explain, self._single, row, batch, decision_id)
+        explanation, scores = await loop.run_in_executor(self._threads, explain, served.single, row, batch, decision_id)
         seconds = {"decode": decoded - started, **scores.seconds}
         metrics.count_scores(scores, seconds)
-        if self._recorder:
-            recorded = await asyncio.wrap_future(self._recorder.record(scores, batch, [origin]))
+        if served.recorder:
+            recorded = await asyncio.wrap_future(served.recorder.record(scores, batch, [origin]))
             if recorded.refused:
                 return _refused(ErrorAnswer.of(recorded.refused[0]))
             if recorded.stood and recorded.stood[0].model_version != explanation.model_version:
@@ -252,7 +262,7 @@ class Api:
         """Small bodies are scored at once, unless they may have been before: looking that up takes a thread."""
         scored = partial(self._score_all, request, origin, sent, wanted, explain, batch_id)
         at_once = sent.media_type == JSON and isinstance(request.body, bytes) and _is_little(request.body)
-        if at_once and (batch_id is None or self._recorder is None):
+        if at_once and (batch_id is None or self.log is None):
             worked, recording = scored()
         else:
             worked, recording = await asyncio.get_running_loop().run_in_executor(self._threads, scored)
@@ -277,12 +287,13 @@ class Api:
         self, request: Request, origin: Origin, sent: Format, wanted: Format, explain: bool, batch_id: str | None
     ) -> tuple[Worked, Recording]:
         """Runs in a thread for all but small bodies: reads, scores and writes block by block."""
+        served = self._served  # one model for all of the body
         seconds: dict[str, float] = {}
         recording: Recording = deque()
         answer = new_file()
         try:
-            scored = self._scored(sent, request.body, explain, batch_id, seconds)
-            answers = self._recorded(scored, origin, batch_id is not None, recording)
+            scored = self._scored(served.bulk, sent, request.body, explain, batch_id, seconds)
+            answers = _recorded(served.recorder, scored, origin, batch_id is not None, recording)
             wanted.write(answers, answer, explain)
         except BaseException:
             answer.close()
@@ -290,7 +301,13 @@ class Api:
         return Worked(200, wanted.media_type, whole(answer), seconds), recording
 
     def _scored(
-        self, sent: Format, body: Body, explain: bool, batch_id: str | None, seconds: dict[str, float]
+        self,
+        scorer: Scorer,
+        sent: Format,
+        body: Body,
+        explain: bool,
+        batch_id: str | None,
+        seconds: dict[str, float],
     ) -> Iterator[tuple[EncodedBatch, Scores]]:
         most_rows, setting = self._settings.most_rows(bulk=sent.media_type != JSON)
         rows = 0
@@ -308,7 +325,7 @@ class Api:
             if batch_id is not None:  # rows are counted from 1; an application that is no batch has the id as it is
                 first = rows - len(places) + 1
                 named = {n: batch_id if sent is ONE_APPLICATION else f"{batch_id}-{first + n}" for n in places}
-            scores = self._bulk.score(batch, places if explain else None, named)
+            scores = scorer.score(batch, places if explain else None, named)
             spent = {"decode": time.perf_counter() - started - sum(scores.seconds.values()), **scores.seconds}
             for stage, more in spent.items():
                 seconds[stage] = seconds.get(stage, 0.0) + more
@@ -317,21 +334,26 @@ class Api:
                 raise scores.refused[0]
             yield batch, scores
 
-    def _recorded(
-        self, scored: Iterator[tuple[EncodedBatch, Scores]], origin: Origin, named: bool, recording: Recording
-    ) -> Iterator[Scores]:
-        """Hands each batch to the log, and goes on while the last few are being written, which `recording` holds.
 
-        Those with ids of their caller's must be waited for: what stands already is known then.
-        """
-        for batch, scores in scored:
-            if self._recorder is None:
-                yield scores
-                continue
-            recording.append(self._recorder.record(scores, batch, [origin] * len(scores)))
-            yield recording.pop().result() if named else scores
-            if len(recording) > MOST_BEING_RECORDED:
-                recording.popleft().result()
+def _recorded(
+    recorder: Recorder | None,
+    scored: Iterator[tuple[EncodedBatch, Scores]],
+    origin: Origin,
+    named: bool,
+    recording: Recording,
+) -> Iterator[Scores]:
+    """Hands each batch to the log, and goes on while the last few are being written, which `recording` holds.
+
+    Those with ids of their caller's must be waited for: what stands already is known then.
+    """
+    for batch, scores in scored:
+        if recorder is None:
+            yield scores
+            continue
+        recording.append(recorder.record(scores, batch, [origin] * len(scores)))
+        yield recording.pop().result() if named else scores
+        if len(recording) > MOST_BEING_RECORDED:
+            recording.popleft().result()
 
 
 def _application(request: Request) -> Row:

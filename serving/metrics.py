@@ -4,14 +4,18 @@ Increments wait in plain dicts and reach prometheus_client a few times a second,
 several workers it adds them up through files in PROMETHEUS_MULTIPROC_DIR, which BentoML sets before a worker starts.
 """
 
+import os
 import threading
 from bisect import bisect_left
 from collections import Counter as Tally
 from collections.abc import Mapping
+from pathlib import Path
 
 import prometheus_client
 from prometheus_client import Gauge
+from prometheus_client.multiprocess import mark_process_dead
 
+from model.artifact import Artifact
 from model.policy import TIERS
 from preprocessing.encode import FIELDS
 from serving.scorer import Scores
@@ -74,12 +78,15 @@ REFUSED = Counter(
     "riskline_refused_total", "Broken rules in refused applications, by field and rule.", ["field", "rule"]
 )
 WARNINGS = Counter("riskline_warnings_total", "Warnings given with scores, by field and code.", ["field", "code"])
+PROMOTIONS = Counter(
+    "riskline_promotions_total", "Promoted models that a worker has taken up, or refused to.", ["result"]
+)
 MODEL = Gauge(
-    "riskline_model_info", "1 for the model and policy being served.", ["model_version", "policy_version"],
-    multiprocess_mode="max",
+    "riskline_model_info", "1 for the model and policy being served, 0 for those served before.",
+    ["model_version", "policy_version"], multiprocess_mode="livemax",
 )  # fmt: skip
 
-_GATHERED = (REQUESTS, DURATION, STAGES, ROWS, SCORES, REFUSED, WARNINGS)
+_GATHERED = (REQUESTS, DURATION, STAGES, ROWS, SCORES, REFUSED, WARNINGS, PROMOTIONS)
 _TIERS = [(tier,) for tier in TIERS]
 _KNOWN = {field.name for field in FIELDS}
 
@@ -107,6 +114,32 @@ def count_scores(scores: Scores, stages: Mapping[str, float]) -> None:
         for warnings in scores.warnings.values():
             for warning in warnings:
                 WARNINGS.add((warning.field, warning.code))
+
+
+def show_model(artifact: Artifact, before: Artifact | None = None) -> None:
+    """Tells which model this worker serves, in the place of the one before."""
+    if before is None:
+        _forget_the_dead()
+    else:
+        MODEL.labels(before.model_version, before.policy_version).set(0)
+    MODEL.labels(artifact.model_version, artifact.policy_version).set(1)
+
+
+def count_promotion(result: str) -> None:
+    with _lock:
+        PROMOTIONS.add((result,))
+
+
+def _forget_the_dead() -> None:
+    """A worker that was killed serves nothing any more."""
+    for file in Path(os.environ.get("PROMETHEUS_MULTIPROC_DIR", "")).glob("gauge_live*.db"):
+        pid = int(file.stem.rpartition("_")[2])
+        try:
+            os.kill(pid, 0)
+        except ProcessLookupError:
+            mark_process_dead(pid)  # type: ignore[no-untyped-call]
+        except PermissionError:  # it lives, and is somebody else's
+            continue
 
 
 def flush() -> None:
