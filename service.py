@@ -21,6 +21,7 @@ from starlette.responses import Response
 from decisions.log import Limits, Log
 from decisions.places import STORE, folder
 from decisions.sqlite import SQLiteStore
+from decisions.sqlite_shadows import SQLiteShadows
 from model.artifact import Artifact, open_artifact
 from model.promotion import Promotions
 from preprocessing.errors import RisklineError
@@ -40,6 +41,7 @@ from serving.hosting import hosting
 from serving.listener import Held, spread_connections
 from serving.messages import Request
 from serving.settings import settings
+from serving.shadow import Shadow
 from serving.switch import Switch
 
 MOUNTED_MODEL = Path("/opt/ml/model")  # where SageMaker unpacks a model.tar.gz
@@ -76,6 +78,14 @@ def open_log() -> Log | None:
     return Log(folder(SETTINGS.decisions), limits)
 
 
+def open_shadow() -> Shadow | None:
+    """The challenger, if there is one; what it says is kept where decisions are."""
+    if not SETTINGS.shadow:
+        return None
+    store = None if SETTINGS.record == "none" else SQLiteShadows(folder(SETTINGS.decisions) / STORE)
+    return Shadow(open_artifact(SETTINGS.shadow), store)
+
+
 @bentoml.service(
     name="riskline",
     service_class=RisklineService,
@@ -91,6 +101,8 @@ class Riskline:
         """Runs once before any worker starts: what does not verify ends start-up in one line."""
         try:
             load_model()
+            if SETTINGS.shadow:
+                open_artifact(SETTINGS.shadow)
             if SETTINGS.record != "none":
                 SQLiteStore(folder(SETTINGS.decisions) / STORE).close()
         except RisklineError as error:
@@ -101,7 +113,7 @@ class Riskline:
         note, stamp = promotions.worker(), promotions.stamp()
         artifact = load_model()  # verified: the golden rows have been scored right
         metrics.show_model(artifact)
-        self.api = Api(artifact, SETTINGS, HOSTING, open_log())
+        self.api = Api(artifact, SETTINGS, HOSTING, open_log(), open_shadow())
         self._switch = Switch(self.api, promotions, note, stamp, fixed_model())
 
     @bentoml.on_startup

@@ -40,6 +40,15 @@ CREATE TABLE decisions (
     digest BLOB NOT NULL,       -- sha256 of personal
     hash BLOB NOT NULL
 ) STRICT;
+CREATE TABLE shadows (
+    id TEXT NOT NULL,           -- the decision's
+    model_version TEXT NOT NULL,
+    policy_version TEXT NOT NULL,
+    probability REAL NOT NULL,
+    tier TEXT NOT NULL,
+    time TEXT NOT NULL,
+    PRIMARY KEY (id, model_version, policy_version)
+) STRICT, WITHOUT ROWID;
 CREATE INDEX decisions_by_time ON decisions (time);
 CREATE UNIQUE INDEX decisions_by_chain ON decisions (chain, number);
 """

@@ -4,13 +4,10 @@ Whatever is wrong with a request becomes an answer here. `?timing=true` adds a S
 """
 
 import asyncio
-import contextlib
 import itertools
 import logging
-import os
 import re
 import secrets
-import threading
 import time
 from collections import deque
 from collections.abc import Iterator, Mapping
@@ -33,7 +30,7 @@ from preprocessing.schema import Application
 from serving import metrics
 from serving.access import AccessLog
 from serving.bodies import Body, as_file, new_file, size_of, whole
-from serving.cores import cores
+from serving.cores import cores, give_way
 from serving.errors import STATUS, BodyTooLarge, ErrorAnswer
 from serving.explanation import explain
 from serving.formats import JSON, Format, format_accepted, format_of, is_bulk
@@ -45,6 +42,7 @@ from serving.recording import Recorder, channel_of, idempotency_key
 from serving.scorer import Score, Scorer, Scores
 from serving.served import Served
 from serving.settings import Settings
+from serving.shadow import Shadow
 from serving.turn import Asked
 
 log = logging.getLogger("riskline")
@@ -88,14 +86,19 @@ class Api:
     """The scoring routes of one worker."""
 
     def __init__(
-        self, artifact: Artifact, settings: Settings, hosting: Hosting | None = None, log: Log | None = None
+        self,
+        artifact: Artifact,
+        settings: Settings,
+        hosting: Hosting | None = None,
+        log: Log | None = None,
+        shadow: Shadow | None = None,
     ) -> None:
-        self.log = log
+        self.log, self._shadow = log, shadow
         self._settings, self._hosting = settings, hosting or Hosting()
         self._invocations = Invocations(settings, self._hosting)
         # two pools: a body waits in its thread for the parts that it is scored in
-        self._threads = ThreadPoolExecutor(cores(), thread_name_prefix="body", initializer=_give_way)
-        self._parts = ThreadPoolExecutor(cores(), thread_name_prefix="part", initializer=_give_way)
+        self._threads = ThreadPoolExecutor(cores(), thread_name_prefix="body", initializer=give_way)
+        self._parts = ThreadPoolExecutor(cores(), thread_name_prefix="part", initializer=give_way)
         self._served = self._made(artifact)
         self._access_log = AccessLog() if settings.access_log else None
         self._request_ids = map("{}-{:x}".format, itertools.repeat(secrets.token_hex(4)), itertools.count(1))
@@ -110,7 +113,7 @@ class Api:
         self._served = self._made(artifact)
 
     def _made(self, artifact: Artifact) -> Served:
-        return Served(artifact, self._settings, self.log, self._parts)
+        return Served(artifact, self._settings, self.log, self._parts, self._shadow)
 
     def beside(self, artifact: Artifact) -> "Api":
         """An Api for another model in the same worker, with the same settings and access log."""
@@ -185,6 +188,8 @@ class Api:
             self._access_log.write(self._access_log.take())
         self._threads.shutdown()
         self._parts.shutdown()
+        if self._shadow:
+            self._shadow.close()
         if self.log:
             self.log.close()
 
@@ -376,9 +381,3 @@ def _refused(error: ErrorAnswer) -> Worked:
 
 def _server_timing(seconds: Mapping[str, float]) -> bytes:
     return ", ".join(f"{stage};dur={spent * 1000:.3f}" for stage, spent in seconds.items()).encode()
-
-
-def _give_way() -> None:
-    """Lets a bulk thread wait wherever single requests want the core; on Linux a thread has a niceness of its own."""
-    with contextlib.suppress(OSError, AttributeError):
-        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 10)

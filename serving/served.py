@@ -12,15 +12,19 @@ from serving.cores import cores
 from serving.recording import Recorder
 from serving.scorer import Scorer
 from serving.settings import Settings
+from serving.shadow import Shadow
 from serving.turn import Turn
 
 
 class Served:
     """`single` and `turn` score single applications, `bulk` scores bodies of many in `parts`."""
 
-    def __init__(self, artifact: Artifact, settings: Settings, log: Log | None, parts: Executor) -> None:
+    def __init__(
+        self, artifact: Artifact, settings: Settings, log: Log | None, parts: Executor, shadow: Shadow | None
+    ) -> None:
         self.artifact = artifact
         self.recorder = None if log is None else Recorder(log, artifact, durable=settings.record == "durable")
-        self.single = Scorer(artifact, against=settings.reasons_against)
+        offer = None if shadow is None else shadow.offer
+        self.single = Scorer(artifact, against=settings.reasons_against, offer=offer)
         self.turn = Turn(self.single, self.recorder)
-        self.bulk = Scorer(artifact, parts, cores(), settings.reasons_against)
+        self.bulk = Scorer(artifact, parts, cores(), settings.reasons_against, offer)
