@@ -39,7 +39,9 @@ class Writer:
 
         After an OSError nobody knows which of them are, so the chain must end there: close it and begin another.
         """
-        block = "".join([f"{hash_.hex()}\t{e.facts}\t{e.personal}\n" for e, _, hash_ in lines]).encode()
+        block = b"".join(
+            [b"%b\t%b\t%b\n" % (hash_.hex().encode(), entry.facts, entry.personal) for entry, _, hash_ in lines]
+        )
         written = 0
         while written < len(block):
             written += os.write(self._file, block[written:] if written else block)
@@ -93,10 +95,10 @@ _FACTS = Decoder(_Fact)
 def _parsed(before: bytes, text: bytes) -> Line | None:
     """The line, if it is whole and follows on `before`."""
     try:
-        hash_, facts, personal = text.decode().split("\t")
+        hash_, facts, personal = text.split(b"\t")
         fact = _FACTS.decode(facts)
         line = chained(before, Entry(fact.id, fact.time, fact.channel, fact.tier, facts, personal))
-        return line if line.hash == bytes.fromhex(hash_) else None
+        return line if line.hash == bytes.fromhex(hash_.decode()) else None
     except ValueError:  # not UTF-8, not three parts, no JSON, no hexadecimal
         return None
 

@@ -12,17 +12,20 @@ next; its first record has no applicant, and names the heads of the chains that 
 import hashlib
 import json
 import os
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
+from itertools import repeat
 from typing import Any, Literal, NamedTuple, get_args
+
+import msgspec
 
 from model.artifact import Artifact
 from model.policy import TIERS
 from model.storage import MANIFEST, sha256
 from preprocessing.encode import SCHEMA_VERSION, Codes
-from preprocessing.plain import as_json
+from preprocessing.plain import plain
 
 Channel = Literal["api", "webform", "mobile", "chatbot", "phone", "mail"]
 CHANNELS: tuple[Channel, ...] = get_args(Channel)
@@ -31,7 +34,7 @@ _SALT_BYTES = 16
 
 
 class Origin(NamedTuple):
-    """Where an application came from. `request_id` is as JSON text; `started` is perf_counter's, at its arrival."""
+    """Where an application came from; `started` is perf_counter's, at its arrival."""
 
     channel: Channel
     request_id: str
@@ -45,6 +48,20 @@ class Place(NamedTuple):
     hash: bytes
 
 
+class Versions(NamedTuple):
+    """What decides beside the application; the artefact by its manifest's whole sha256."""
+
+    model_version: str
+    policy_version: str
+    schema_version: str
+    artifact: str
+
+    @classmethod
+    def of(cls, artifact: Artifact) -> "Versions":
+        manifest = sha256(artifact.files[MANIFEST])
+        return cls(artifact.model_version, artifact.policy_version, SCHEMA_VERSION, manifest)
+
+
 class Entry(NamedTuple):
     """A decision before it has its place in a chain; what of its facts is looked for stands beside them."""
 
@@ -52,15 +69,15 @@ class Entry(NamedTuple):
     time: str
     channel: str
     tier: str
-    facts: str
-    personal: str
+    facts: bytes
+    personal: bytes
 
 
 class Kept(NamedTuple):
     """A decision's two texts; `personal` is None once it is forgotten."""
 
-    facts: str
-    personal: str | None
+    facts: bytes | str
+    personal: bytes | str | None
 
 
 class Line(NamedTuple):
@@ -76,7 +93,7 @@ class Decided:
     """A scored batch as the log takes it: columns of equal length. Rows in `refused` were not decided.
 
     `warnings` and `reasons` are JSON arrays by row. Ids in the rows that `named` lists were given by callers, who may
-    give them again. `versions` are from `versions_of`.
+    give them again.
     """
 
     ids: Sequence[str]
@@ -89,49 +106,76 @@ class Decided:
     refused: Collection[int]
     named: Collection[int]
     origins: Sequence[Origin]
-    versions: str
+    versions: Versions
 
 
-def versions_of(artifact: Artifact) -> str:
-    """What decides beside the application, as members of a JSON object; the artefact by its manifest's whole sha256."""
-    versions = {
-        "model_version": artifact.model_version,
-        "policy_version": artifact.policy_version,
-        "schema_version": SCHEMA_VERSION,
-        "artifact": sha256(artifact.files[MANIFEST]),
-    }
-    return json.dumps(versions, separators=(",", ":"))[1:-1]
+class _Facts(msgspec.Struct, gc=False):
+    id: str
+    time: str
+    channel: str
+    model_version: str
+    policy_version: str
+    schema_version: str
+    artifact: str
+    request_id: str
+    seconds: float
+    probability: float
+    tier: str
+    points: int
+
+
+class _Personal(msgspec.Struct, gc=False):
+    salt: str
+    application: msgspec.Struct
+    warnings: msgspec.Raw
+    reasons: msgspec.Raw
+
+
+_ENCODER = msgspec.json.Encoder()
 
 
 def entries(decided: Decided, now: datetime, at: float) -> dict[int, Entry]:
     """Each decided row as it is recorded. `now` is the time that the record gives, `at` the same on perf_counter."""
-    time = written(now)
-    salts = os.urandom(_SALT_BYTES * len(decided.ids)).hex()
-    common = {
-        origin: f'"time":"{time}","channel":"{origin.channel}",{decided.versions},"request_id":{origin.request_id},'
-        f'"seconds":{at - origin.started:.6f}'
-        for origin in set(decided.origins)
-    }
-    rows = zip(
-        as_json(decided.codes), decided.ids, decided.probability, decided.tier, decided.points, decided.origins,
-        range(0, len(salts), 2 * _SALT_BYTES), strict=True,
-    )  # fmt: skip
-    warnings, reasons = decided.warnings, decided.reasons
-    made: dict[int, Entry] = {}
-    for row, (application, id_, probability, tier, points, origin, salt) in enumerate(rows):
-        word = TIERS[tier]
-        made[row] = Entry(
-            id_,
-            time,
-            origin.channel,
-            word,
-            f'{{"id":"{id_}",{common[origin]},"probability":{probability!r},"tier":"{word}","points":{points}}}',
-            f'{{"salt":"{salts[salt : salt + 2 * _SALT_BYTES]}","application":{application},'
-            f'"warnings":{warnings.get(row, "[]")},"reasons":{reasons.get(row, "null")}}}',
-        )
-    for row in decided.refused:
-        del made[row]
-    return made
+    rows, time = len(decided.ids), written(now)
+    channels = [origin.channel for origin in decided.origins]
+    tiers = [TIERS[tier] for tier in decided.tier]
+    facts = map(
+        _Facts,
+        decided.ids,
+        repeat(time),
+        channels,
+        *map(repeat, decided.versions),
+        [origin.request_id for origin in decided.origins],
+        [round(at - origin.started, 6) for origin in decided.origins],
+        decided.probability,
+        tiers,
+        decided.points,
+    )
+    salts = os.urandom(_SALT_BYTES * rows).hex()
+    personal = map(
+        _Personal,
+        [salts[at : at + 2 * _SALT_BYTES] for at in range(0, len(salts), 2 * _SALT_BYTES)],
+        plain(decided.codes),
+        _column(decided.warnings, _NO_WARNINGS, rows),
+        _column(decided.reasons, _NO_REASONS, rows),
+    )
+    made = map(Entry, decided.ids, repeat(time), channels, tiers, _lines(facts), _lines(personal))
+    return {row: entry for row, entry in enumerate(made) if row not in decided.refused}
+
+
+_NO_WARNINGS, _NO_REASONS = msgspec.Raw(b"[]"), msgspec.Raw(b"null")
+
+
+def _column(given: Mapping[int, str], nothing: msgspec.Raw, rows: int) -> list[msgspec.Raw]:
+    column = [nothing] * rows
+    for row, text in given.items():
+        column[row] = msgspec.Raw(text.encode())
+    return column
+
+
+def _lines(records: Iterable[msgspec.Struct]) -> list[bytes]:
+    """Each record as JSON."""
+    return _ENCODER.encode_lines(list(records)).split(b"\n")[:-1]
 
 
 def opening(chain: str, now: datetime, heads: Mapping[str, Place]) -> Line:
@@ -142,13 +186,13 @@ def opening(chain: str, now: datetime, heads: Mapping[str, Place]) -> Line:
         "time": time,
         "heads": {other: [head.number, head.hash.hex()] for other, head in heads.items()},
     }
-    return chained(BEFORE_ALL, Entry("", time, "", "", json.dumps(facts, separators=(",", ":")), ""))
+    return chained(BEFORE_ALL, Entry("", time, "", "", _ENCODER.encode(facts), b""))
 
 
 def chained(before: bytes, entry: Entry) -> Line:
     """The record in its place after the one whose hash is `before`."""
-    digest = hashlib.sha256(entry.personal.encode()).digest()
-    return Line(entry, digest, hash_of(before, entry.facts.encode(), digest))
+    digest = hashlib.sha256(entry.personal).digest()
+    return Line(entry, digest, hash_of(before, entry.facts, digest))
 
 
 def hash_of(before: bytes, facts: bytes, digest: bytes) -> bytes:

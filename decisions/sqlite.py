@@ -84,6 +84,7 @@ class SQLiteStore:
             raise StoreError(f"{self._path} is another program's SQLite file; name another place for decisions")
         run("PRAGMA journal_mode = WAL")
         run("PRAGMA synchronous = NORMAL")
+        run("PRAGMA wal_autocheckpoint = 16000")  # pages: a page that changes often is copied into the file less often
         run("PRAGMA secure_delete = ON")  # what is forgotten is overwritten
         with self.writing():
             [[version]] = run("PRAGMA user_version")
@@ -138,12 +139,12 @@ class SQLiteStore:
     def _insert(self, chain: str, first: int, lines: Sequence[Line]) -> None:
         places = ", ".join(["(?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"] * len(lines))
         values: list[Any] = []
-        for number, (entry, digest, hash_) in enumerate(lines, first):
-            values += (chain, number, *entry, digest, hash_)
+        for number, ((id_, time, channel, tier, facts, personal), digest, hash_) in enumerate(lines, first):
+            values += (chain, number, id_, time, channel, tier, facts.decode(), personal.decode(), digest, hash_)
         self._run(f"INSERT INTO decisions ({_COLUMNS}) VALUES {places}", values)  # noqa: S608 - nothing but places
 
     def _open(self, chain: str, opening: Line, head: Head) -> None:
-        values = (chain, *head.place, head.offset, opening.entry.facts, -1)
+        values = (chain, *head.place, head.offset, opening.entry.facts.decode(), -1)
         self._run("INSERT INTO chains VALUES (?, ?, ?, ?, ?, ?)", values)
         for other, (number, _) in json.loads(opening.entry.facts)["heads"].items():
             self._run("UPDATE chains SET signed = max(signed, ?) WHERE chain = ?", (number, other))

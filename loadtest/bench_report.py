@@ -32,11 +32,12 @@ _OURS = ("bentoml", "uvicorn", "onnxruntime", "pydantic", "pyarrow", "xgboost-cp
 _COLUMNS = ("contender", "workload", "req/s", "rows/s", "p50 ms", "p99 ms", "cores: server", "wrk", "peak MiB", "note")
 
 METHOD = """\
-Every server has one worker (riskline-two-workers has two) and listens on the loopback interface. All are started once
-and each must first answer with the right number of scores, those with the same graph with the artefact's own
-probabilities. Then wrk loads one after the other, {warm_up} s unmeasured and {seconds} s measured, and all of it again,
-{rounds} rounds in all; the figures are medians, in brackets the slowest and the fastest round. A run counts only if
-every answer was 2xx. The bodies are the bundled applications, sent in turn, over 8 connections (single-1conn: 1).
+Every server has one worker (riskline-two-workers has two) and listens on the loopback interface. riskline-recorded
+answers once each decision is on disk; the others keep nothing. All are started once and each must first answer with the
+right number of scores, those with the same graph with the artefact's own probabilities. Then wrk loads one after the
+other, {warm_up} s unmeasured and {seconds} s measured, and all of it again, {rounds} rounds in all; the figures are
+medians, in brackets the slowest and the fastest round. A run counts only if every answer was 2xx. The bodies are the
+bundled applications, sent in turn, over 8 connections (single-1conn: 1, single-64conn: 64).
 "cores" says how many of them the server and wrk kept busy. wrk corrects latencies for coordinated omission: a pause
 counts for all requests that it would have held up.
 
@@ -118,7 +119,7 @@ def versions() -> list[str]:
 
 def _ratio_cells(ratio: Ratio) -> tuple[str, str, str, str]:
     target = ratio.target
-    figure = {"req_per_s": "req/s", "rows_per_s": "rows/s", "p99_ms": "p99"}[target.figure]
+    figure = {"req_per_s": "req/s", "rows_per_s": "rows/s", "p50_ms": "p50", "p99_ms": "p99"}[target.figure]
     of, against = " ".join(target.of), " ".join(target.against)
     value = "-" if ratio.value is None else f"{ratio.value:.2f}"
     return f"{figure}: {of} / {against}", value, ratio.wanted, ratio.verdict

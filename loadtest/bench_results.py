@@ -98,7 +98,7 @@ class Ratio:
     def wanted(self) -> str:
         if self.target.bound is None:
             return "-"
-        return f"{'≤' if self.target.figure == 'p99_ms' else '≥'} {self.target.bound:g}"
+        return f"{'≤' if self.target.figure.endswith('_ms') else '≥'} {self.target.bound:g}"
 
     @property
     def verdict(self) -> str:

@@ -1,7 +1,9 @@
-"""The way back from codes to what an application says, as JSON: what is recorded, and what a person reads.
+"""The way back from codes to what an application says: what is recorded, and what a person reads.
 
-Every way in ends in the same codes, so the same application is the same bytes here, however it was sent.
+Every way in ends in the same codes, so the same application is the same JSON here, however it was sent.
 """
+
+from collections.abc import Iterator
 
 import msgspec
 
@@ -14,16 +16,18 @@ _WORDS: list[dict[float, str] | None] = [
     else None
     for field in FIELDS
 ]
-_Plain = msgspec.defstruct(
-    "_Plain", [(field.name, str | None if words else float) for field, words in zip(FIELDS, _WORDS, strict=True)],
+Plain = msgspec.defstruct(
+    "Plain", [(field.name, str | None if words else float) for field, words in zip(FIELDS, _WORDS, strict=True)],
     gc=False,
 )  # fmt: skip
-_ENCODER = msgspec.json.Encoder()
 
 
-def as_json(codes: Codes) -> list[str]:
-    """(fields, rows) in schema order → each row as a JSON object with every field, `null` where it is missing."""
-    columns = [
+def plain(codes: Codes) -> Iterator[msgspec.Struct]:
+    """(fields, rows) in schema order → each row as a record of every field, None or NaN where it is missing.
+
+    As JSON it is an object with every field, `null` where it is missing.
+    """
+    columns = (
         map(words.get, column) if words else column for words, column in zip(_WORDS, codes.tolist(), strict=True)
-    ]
-    return _ENCODER.encode_lines(list(map(_Plain, *columns))).decode().split("\n")[:-1]
+    )
+    return map(Plain, *columns)

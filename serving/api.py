@@ -199,7 +199,7 @@ class Api:
             if size > most_bytes:
                 limit = round(most_bytes / 2**20, 3)
                 raise BodyTooLarge(f"the body is larger than the limit of {limit:g} MiB ({setting})")
-            origin = Origin(channel_of(request.headers), to_json(request_id).decode(), started)
+            origin = Origin(channel_of(request.headers), request_id, started)
             key = idempotency_key(request.headers)
             if path == ONE:
                 return await self._predict(request, origin, self._explains(request), key)

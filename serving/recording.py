@@ -8,7 +8,7 @@ from concurrent.futures import Future
 from dataclasses import replace
 
 from decisions.log import Earlier, Log
-from decisions.record import CHANNELS, Channel, Decided, Kept, Origin, versions_of
+from decisions.record import CHANNELS, Channel, Decided, Kept, Origin, Versions
 from model.artifact import Artifact
 from model.policy import TIERS
 from preprocessing.encode import Batch
@@ -51,7 +51,7 @@ class Recorder:
     """Has the decisions of one model recorded. Without `durable` nobody waits until they are on disk."""
 
     def __init__(self, log: Log, artifact: Artifact, durable: bool) -> None:
-        self._log, self._versions, self._durable = log, versions_of(artifact), durable
+        self._log, self._versions, self._durable = log, Versions.of(artifact), durable
 
     def record(self, scores: Scores, batch: Batch, origins: Sequence[Origin]) -> "Future[Scores]":
         """The scores as they may be answered, once they may; NotRecorded where they may not.

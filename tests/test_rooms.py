@@ -32,7 +32,9 @@ ONLY = {
         "model/data.py", "model/places.py", "model/score.py",
         "preprocessing/columns.py", "preprocessing/tables.py", "serving/tables.py",
     },
-    "msgspec": {"decisions/journal.py", "preprocessing/json_columns.py", "preprocessing/plain.py"},
+    "msgspec": {
+        "decisions/journal.py", "decisions/record.py", "preprocessing/json_columns.py", "preprocessing/plain.py",
+    },
     "onnxruntime": {"model/graph.py"},
     "prometheus_client": {"serving/metrics.py"},
     "pandas": set(),

@@ -8,7 +8,7 @@ from typing import Any
 from pydantic_core import to_json
 
 from decisions.log import Earlier, Log
-from decisions.record import Channel, Decided, Origin, versions_of
+from decisions.record import Channel, Decided, Origin, Versions
 from model.artifact import Artifact
 from preprocessing.encode import FIELDS
 from preprocessing.fields import Number
@@ -30,7 +30,7 @@ def decided(
     batch = read_batch(to_json({"applications": applications}))
     assert batch.codes is not None
     scores = Scorer(artifact).score(batch, named=named or {})
-    origin = Origin(channel, '"request-1"', time.perf_counter())
+    origin = Origin(channel, "request-1", time.perf_counter())
     return Decided(
         scores.decision_id,
         batch.codes,
@@ -42,7 +42,7 @@ def decided(
         scores.refused,
         tuple(named or {}),
         [origin] * len(applications),
-        versions_of(artifact),
+        Versions.of(artifact),
     )
 
 

@@ -53,7 +53,7 @@ def test_each_record_holds_the_hash_of_the_one_before(log: Log, artifact: Artifa
     lines = read(found.path).lines
     assert len(lines) == 4
     for line in lines:
-        assert line.hash == hash_of(before, line.entry.facts.encode(), line.digest)
+        assert line.hash == hash_of(before, line.entry.facts, line.digest)
         before = line.hash
 
 
