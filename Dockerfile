@@ -22,6 +22,7 @@ COPY requirements/training.txt /requirements/
 RUN pip --python /opt/riskline/environment/bin/python install --no-cache-dir --require-hashes --no-compile \
         -r /requirements/training.txt
 WORKDIR /opt/riskline/source
+COPY decisions/ decisions/
 COPY model/ model/
 COPY preprocessing/ preprocessing/
 RUN ../environment/bin/python -m model.train --out /opt/riskline/model

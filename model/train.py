@@ -1,6 +1,7 @@
 """Labelled applications → a verified artefact. Runs on CPU in seconds; the same input gives the same bytes.
 
     python -m model.train --data applications.csv --label status --bad bad
+    python -m model.train --with-outcomes      # and what has become of the service's own decisions
 
 The steps: read and judge the data, run the feature graph, split 60/20/20, fit with early stopping, calibrate and choose
 thresholds on the validation split, measure on the untouched test split, export, prove directions and parity, write the
@@ -25,6 +26,8 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import StratifiedKFold, train_test_split
 
+from decisions.labelled import labelled_decisions
+from decisions.places import folder
 from model import artifact, evaluate, export, monotone, observe, policy, report, storage
 from model.data import Labelled, read_labelled
 from model.errors import TrainingDataError
@@ -32,7 +35,7 @@ from model.export import Calibration
 from model.graph import FEATURES, Graph
 from model.holdout import held_out
 from model.study import Probability, Splits, examine
-from model.summary import show
+from model.summary import show, told
 from preprocessing.encode import MODEL_FIELDS
 from preprocessing.errors import RisklineError
 from preprocessing.features import DERIVED
@@ -123,6 +126,7 @@ def train(data: Labelled, options: Options, step: Callable[[str], None]) -> dict
             "rows": int(data.bad.size),
             "holdout": {"share": options.holdout, "rows": int(held.sum())},
             "data_sha256": data.sha256,
+            "decisions": dict(data.decisions),
             "seed": options.seed,
             "parameters": dict(PARAMETERS),
             "trees": booster.num_boosted_rounds(),
@@ -223,6 +227,10 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=BUNDLED, help="CSV or Parquet of labelled applications")
     parser.add_argument("--label", default=LABEL, help="column with the auditors' verdict")
     parser.add_argument("--bad", default=BAD, help="the verdict that counts as risk")
+    parser.add_argument(
+        "--with-outcomes", nargs="?", const="", metavar="FOLDER",
+        help="add the service's own decisions that have an outcome or agreeing reviews (default: RISKLINE_DECISIONS)",
+    )  # fmt: skip
     parser.add_argument("--seed", type=int, default=DEFAULTS.seed)
     parser.add_argument("--low-bad-rate", type=float, help="target for tier low (default: a fifth of the overall rate)")
     parser.add_argument(
@@ -255,7 +263,11 @@ def main() -> None:
                 if name.startswith("parity checked"):
                     progress.console.print(name)
 
-            data = read_labelled(arguments.data, arguments.label, arguments.bad)
+            decisions = None
+            if arguments.with_outcomes is not None:
+                decisions = labelled_decisions(folder(arguments.with_outcomes))
+                progress.console.print(told(decisions.facts))
+            data = read_labelled(arguments.data, arguments.label, arguments.bad, decisions)
             for warning in data.warnings:
                 progress.console.print(f"warning: {warning}")
             files = train(data, options, step)
