@@ -27,6 +27,18 @@ class UnknownDecision(RisklineError):
     code = "unknown_decision"
 
 
+class Outdated(RisklineError):
+    """The decision has got reviews that the reviewer has not seen."""
+
+    code = "outdated"
+
+
+class StoreAway(RisklineError):
+    """The store of decisions cannot be asked or written to at the moment: the caller may try again."""
+
+    code = "store_away"
+
+
 class Forgotten(RisklineError):
     """The decision's personal data were erased, and with them what the request needs."""
 

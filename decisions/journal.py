@@ -14,7 +14,7 @@ from typing import NamedTuple
 from msgspec import Struct
 from msgspec.json import Decoder
 
-from decisions.record import BEFORE_ALL, Entry, Line, Place, chained
+from decisions.record import BEFORE_ALL, Entry, Line, Place, State, chained
 
 SUFFIX = ".journal"
 NOT_BEGUN = Place(-1, BEFORE_ALL)
@@ -87,6 +87,8 @@ class _Fact(Struct, gc=False):
     id: str = ""
     channel: str = ""
     tier: str = ""
+    model_version: str = ""
+    review: tuple[str, ...] = ()
 
 
 _FACTS = Decoder(_Fact)
@@ -97,7 +99,9 @@ def _parsed(before: bytes, text: bytes) -> Line | None:
     try:
         hash_, facts, personal = text.split(b"\t")
         fact = _FACTS.decode(facts)
-        line = chained(before, Entry(fact.id, fact.time, fact.channel, fact.tier, facts, personal))
+        state: State = "queued" if fact.review else ""
+        entry = Entry(fact.id, fact.time, fact.channel, fact.tier, fact.model_version, state, facts, personal)
+        line = chained(before, entry)
         return line if line.hash == bytes.fromhex(hash_.decode()) else None
     except ValueError:  # not UTF-8, not three parts, no JSON, no hexadecimal
         return None

@@ -1,6 +1,7 @@
 """One decision as it is kept: two JSON texts and a place in a chain of hashes.
 
-    facts       id, time, channel, probability, tier, points, versions, request: what stays for ever
+    facts       id, time, channel, versions, request, probability, tier, points, why a person should look at it:
+                what stays for ever
     personal    salt, application, warnings, reasons: what is taken away when an applicant is to be forgotten
     hash        sha256(hash of the record before ‖ sha256(personal) ‖ facts)
 
@@ -22,7 +23,7 @@ from typing import Any, Literal, NamedTuple, get_args
 import msgspec
 
 from model.artifact import Artifact
-from model.policy import TIERS
+from model.policy import TIERS, Why
 from model.storage import MANIFEST, sha256
 from preprocessing.encode import SCHEMA_VERSION, Codes
 from preprocessing.plain import plain
@@ -31,6 +32,8 @@ Channel = Literal["api", "webform", "mobile", "chatbot", "phone", "mail"]
 CHANNELS: tuple[Channel, ...] = get_args(Channel)
 BEFORE_ALL = bytes(32)  # what stands for the hash before a chain's first record
 _SALT_BYTES = 16
+# What people have said of a decision: nobody need, somebody should, or the verdict of all who did
+State = Literal["", "queued", "approved", "declined", "conflict"]
 
 
 class Origin(NamedTuple):
@@ -69,6 +72,8 @@ class Entry(NamedTuple):
     time: str
     channel: str
     tier: str
+    model_version: str
+    state: State
     facts: bytes
     personal: bytes
 
@@ -92,8 +97,8 @@ class Line(NamedTuple):
 class Decided:
     """A scored batch as the log takes it: columns of equal length. Rows in `refused` were not decided.
 
-    `warnings` and `reasons` are JSON arrays by row. Ids in the rows that `named` lists were given by callers, who may
-    give them again.
+    `review` says why a person should look at a row. `warnings` and `reasons` are JSON arrays by row. Ids in the rows
+    that `named` lists were given by callers, who may give them again.
     """
 
     ids: Sequence[str]
@@ -101,6 +106,7 @@ class Decided:
     probability: Sequence[float]
     tier: Sequence[int]
     points: Sequence[int]
+    review: Sequence[Sequence[Why]]
     warnings: Mapping[int, str]
     reasons: Mapping[int, str]
     refused: Collection[int]
@@ -122,6 +128,7 @@ class _Facts(msgspec.Struct, gc=False):
     probability: float
     tier: str
     points: int
+    review: Sequence[str]
 
 
 class _Personal(msgspec.Struct, gc=False):
@@ -150,6 +157,7 @@ def entries(decided: Decided, now: datetime, at: float) -> dict[int, Entry]:
         decided.probability,
         tiers,
         decided.points,
+        decided.review,
     )
     salts = os.urandom(_SALT_BYTES * rows).hex()
     personal = map(
@@ -159,7 +167,11 @@ def entries(decided: Decided, now: datetime, at: float) -> dict[int, Entry]:
         _column(decided.warnings, _NO_WARNINGS, rows),
         _column(decided.reasons, _NO_REASONS, rows),
     )
-    made = map(Entry, decided.ids, repeat(time), channels, tiers, _lines(facts), _lines(personal))
+    states: list[State] = ["queued" if why else "" for why in decided.review]
+    model_version = repeat(decided.versions.model_version)
+    made = map(
+        Entry, decided.ids, repeat(time), channels, tiers, model_version, states, _lines(facts), _lines(personal)
+    )
     return {row: entry for row, entry in enumerate(made) if row not in decided.refused}
 
 
@@ -186,7 +198,7 @@ def opening(chain: str, now: datetime, heads: Mapping[str, Place]) -> Line:
         "time": time,
         "heads": {other: [head.number, head.hash.hex()] for other, head in heads.items()},
     }
-    return chained(BEFORE_ALL, Entry("", time, "", "", _ENCODER.encode(facts), b""))
+    return chained(BEFORE_ALL, Entry("", time, "", "", "", "", _ENCODER.encode(facts), b""))
 
 
 def chained(before: bytes, entry: Entry) -> Line:

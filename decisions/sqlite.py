@@ -35,6 +35,8 @@ CREATE TABLE decisions (
     time TEXT NOT NULL,         -- RFC 3339 in UTC
     channel TEXT NOT NULL,
     tier TEXT NOT NULL,
+    model_version TEXT NOT NULL,
+    state TEXT NOT NULL,        -- queued, or what the reviews come to; empty for neither
     facts TEXT NOT NULL,        -- JSON, see decisions/record.py
     personal TEXT,              -- JSON; NULL once it is forgotten
     digest BLOB NOT NULL,       -- sha256 of personal
@@ -50,9 +52,30 @@ CREATE TABLE shadows (
     PRIMARY KEY (id, model_version, policy_version)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX decisions_by_time ON decisions (time);
+CREATE INDEX decisions_by_channel ON decisions (channel);
+CREATE INDEX decisions_by_model_version ON decisions (model_version);
+CREATE INDEX decisions_queued ON decisions (n) WHERE state = 'queued' AND personal IS NOT NULL;
+CREATE INDEX decisions_reviewed ON decisions (n, state) WHERE state IN ('approved', 'declined', 'conflict');
 CREATE UNIQUE INDEX decisions_by_chain ON decisions (chain, number);
+CREATE TABLE reviews (
+    n INTEGER PRIMARY KEY,
+    id TEXT NOT NULL,           -- of the decision
+    time TEXT NOT NULL,
+    reviewer TEXT NOT NULL,
+    verdict TEXT NOT NULL,      -- approve or decline
+    note TEXT                   -- may say something of the applicant: goes with what is forgotten
+) STRICT;
+CREATE INDEX reviews_by_id ON reviews (id);
+CREATE TABLE outcomes (
+    n INTEGER PRIMARY KEY,
+    id TEXT NOT NULL,           -- of the decision
+    time TEXT NOT NULL,         -- when it was told
+    outcome TEXT NOT NULL,      -- good or bad
+    date TEXT NOT NULL,         -- since when that has been so
+    UNIQUE (id, outcome, date)
+) STRICT;
 """
-_COLUMNS = "chain, number, id, time, channel, tier, facts, personal, digest, hash"
+_COLUMNS = "chain, number, id, time, channel, tier, model_version, state, facts, personal, digest, hash"
 _AT_ONCE = 64  # rows of one INSERT: the interpreter is given back once for all of them
 _IDS_AT_ONCE = 500
 
@@ -64,11 +87,24 @@ class Head(NamedTuple):
     offset: int
 
 
+@contextmanager
+def transaction(connection: sqlite3.Connection, kind: str) -> Iterator[None]:
+    """One that begins as `kind` says: IMMEDIATE for writing, DEFERRED to read twice and see the same."""
+    connection.execute(f"BEGIN {kind}")
+    try:
+        yield
+        connection.execute("COMMIT")
+    except BaseException:
+        if connection.in_transaction:  # SQLite has ended it itself where the disk is full
+            connection.execute("ROLLBACK")
+        raise
+
+
 class SQLiteStore:
     """Opens the file, or makes it; StoreError in one line where it is not a whole file of ours."""
 
     def __init__(self, path: Path) -> None:
-        self._path = path
+        self.path = path
         self._lock = threading.RLock()
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -81,7 +117,7 @@ class SQLiteStore:
         run = self._connection.execute
         [[owner], [tables]] = [*run("PRAGMA application_id"), *run("SELECT count(*) FROM sqlite_schema")]
         if (owner, tables) != (0, 0) and owner != APPLICATION_ID:
-            raise StoreError(f"{self._path} is another program's SQLite file; name another place for decisions")
+            raise StoreError(f"{self.path} is another program's SQLite file; name another place for decisions")
         run("PRAGMA journal_mode = WAL")
         run("PRAGMA synchronous = NORMAL")
         run("PRAGMA wal_autocheckpoint = 16000")  # pages: a page that changes often is copied into the file less often
@@ -94,23 +130,16 @@ class SQLiteStore:
                 run(f"PRAGMA application_id = {APPLICATION_ID}")
                 run(f"PRAGMA user_version = {VERSION}")
             elif version != VERSION:
-                raise StoreError(f"{self._path} was written by another version of Riskline (form {version})")
+                raise StoreError(f"{self.path} was written by another version of Riskline (form {version})")
         [[verdict]] = run("PRAGMA quick_check(1)")
         if verdict != "ok":
-            raise StoreError(f"{self._path} is damaged ({verdict}); restore it from a backup or move it away")
+            raise StoreError(f"{self.path} is damaged ({verdict}); restore it from a backup or move it away")
 
     @contextmanager
     def writing(self) -> Iterator[None]:
         """A transaction that keeps every other writer waiting, in this process and in others."""
-        with self._lock:
-            self._connection.execute("BEGIN IMMEDIATE")
-            try:
-                yield
-                self._connection.execute("COMMIT")
-            except BaseException:
-                if self._connection.in_transaction:  # SQLite has ended it itself where the disk is full
-                    self._connection.execute("ROLLBACK")
-                raise
+        with self._lock, transaction(self._connection, "IMMEDIATE"):
+            yield
 
     def heads(self) -> dict[str, Head]:
         """How far each chain is here."""
@@ -137,10 +166,10 @@ class SQLiteStore:
             self._insert(chain, first + start, lines[start : start + _AT_ONCE])
 
     def _insert(self, chain: str, first: int, lines: Sequence[Line]) -> None:
-        places = ", ".join(["(?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"] * len(lines))
+        places = ", ".join(["(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"] * len(lines))
         values: list[Any] = []
-        for number, ((id_, time, channel, tier, facts, personal), digest, hash_) in enumerate(lines, first):
-            values += (chain, number, id_, time, channel, tier, facts.decode(), personal.decode(), digest, hash_)
+        for number, ((*found_by, facts, personal), digest, hash_) in enumerate(lines, first):
+            values += (chain, number, *found_by, facts.decode(), personal.decode(), digest, hash_)
         self._run(f"INSERT INTO decisions ({_COLUMNS}) VALUES {places}", values)  # noqa: S608 - nothing but places
 
     def _open(self, chain: str, opening: Line, head: Head) -> None:

@@ -10,10 +10,10 @@ largest group of riskiest of whom at least `high_bad_rate` did; *medium* is what
 """
 
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from functools import cached_property
 from math import log
-from typing import Any, Literal, Self
+from typing import Any, Literal, Self, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -25,6 +25,12 @@ from preprocessing.fields import sentences
 
 Tier = Literal["low", "medium", "high"]
 TIERS: tuple[Tier, ...] = ("low", "medium", "high")
+Why = Literal["tier", "range", "threshold"]  # a person should look at a decision
+_TIER, _RANGE, _THRESHOLD = 1, 2, 4
+# what each sum of these means
+WHYS: list[tuple[Why, ...]] = [
+    tuple(why for bit, why in enumerate(get_args(Why)) if number >> bit & 1) for number in range(8)
+]
 DIGITS = 6  # of a probability, in every answer, threshold and record
 _LEAST = 10**-DIGITS
 FEW = 16  # rows, up to which plain Python is done before NumPy has begun; a test holds both to the same results
@@ -52,6 +58,15 @@ class Points(_Data):
     @property
     def offset(self) -> float:
         return self.at - self.factor * log(self.odds)
+
+
+class Review(_Data):
+    """Which decisions a person looks at: those of `tiers`, and, if so wanted, those with a value outside the training
+    range or with a probability at most `near_threshold` away from a threshold of the policy (0: none is near)."""
+
+    tiers: tuple[Tier, ...] = ("medium",)
+    outside_training_range: bool = False
+    near_threshold: float = Field(0, ge=0, lt=1)
 
 
 class Wording(_Data):
@@ -89,6 +104,7 @@ class Policy(_Data):
     high_bad_rate: float
     points_scale: Points = Points()
     reasons: dict[str, ReasonTexts] = Field(default_factory=_default_texts)
+    review: Review = Review()  # policies that were written before there was a queue have none
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -122,6 +138,38 @@ class Policy(_Data):
         p = np.clip(probabilities, _LEAST, 1 - _LEAST)
         points: list[int] = np.rint(offset + factor * np.log(1 / p - 1)).astype(np.int64).tolist()
         return points
+
+    def to_review(
+        self, probabilities: Sequence[float], tiers: Sequence[int], outside: Collection[int]
+    ) -> list[tuple[Why, ...]]:
+        """For each row why a person should look at it, in most cases for no reason.
+
+        `tiers` are indices into TIERS, `outside` the rows with a value outside the training range.
+        """
+        of_tier, near = self._review_bits
+        if not near:
+            whys = [of_tier[tier] for tier in tiers]
+        elif len(probabilities) <= FEW:
+            whys = [
+                of_tier[tier] + _THRESHOLD * any(low <= p <= high for low, high in near)
+                for p, tier in zip(probabilities, tiers, strict=True)
+            ]
+        else:
+            p = np.asarray(probabilities)
+            is_near = np.any([(low <= p) & (p <= high) for low, high in near], axis=0)
+            whys = (np.take(of_tier, tiers) + _THRESHOLD * is_near).tolist()
+        if self.review.outside_training_range:
+            for row in outside:
+                whys[row] += _RANGE
+        return [WHYS[why] for why in whys]
+
+    @cached_property
+    def _review_bits(self) -> tuple[list[int], list[tuple[float, float]]]:
+        """What each tier counts, and the probabilities that are near a threshold, in an answer's digits."""
+        of_tier = [_TIER if tier in self.review.tiers else 0 for tier in TIERS]
+        distance = self.review.near_threshold
+        thresholds = (self.low_below, self.high_from) if distance else ()
+        return of_tier, [(round(at - distance, DIGITS), round(at + distance, DIGITS)) for at in thresholds]
 
     @cached_property
     def _line(self) -> tuple[float, float]:

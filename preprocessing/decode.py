@@ -30,11 +30,20 @@ _RULES = {
     "extra_forbidden": "unknown",
     "greater_than_equal": "range",
     "less_than_equal": "range",
+    "less_than": "range",
     "multiple_of": "whole",
     "finite_number": "finite",
     "literal_error": "category",
+    "string_too_short": "length",
+    "string_too_long": "length",
+    "json_invalid": "json",
 }
-RULES = (*sorted(set(_RULES.values())), "columns", "duplicate", "json", "object", "type")
+RULES = (*sorted(set(_RULES.values())), "columns", "duplicate", "object", "type")
+
+
+def rule_of(error_type: str) -> str:
+    """The rule that a pydantic error of this type is about."""
+    return _RULES.get(error_type, "type")
 
 
 class _NoneIfRefused:
@@ -130,7 +139,7 @@ def _envelope_error(error: ValidationError) -> MalformedBody | InvalidBatch:
         return _malformed(errors[0])
     return InvalidBatch(
         'the body must be {"applications": [...]} and nothing else',
-        [Problem(_name(detail), _RULES.get(detail["type"], "type"), detail["msg"][:200]) for detail in errors],
+        [Problem(_name(detail), rule_of(detail["type"]), detail["msg"][:200]) for detail in errors],
     )
 
 
@@ -140,7 +149,7 @@ def _malformed(detail: ErrorDetails) -> MalformedBody:
 
 
 def _problem(detail: ErrorDetails) -> Problem:
-    rule, name = _RULES.get(detail["type"], "type"), _name(detail)
+    rule, name = rule_of(detail["type"]), _name(detail)
     if not detail["loc"]:
         return Problem("", "object", "an application must be a JSON object")
     if rule == "unknown":

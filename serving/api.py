@@ -13,7 +13,7 @@ from collections import deque
 from collections.abc import Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
-from typing import Annotated, NamedTuple
+from typing import Annotated
 
 from pydantic import BaseModel, Field
 from pydantic_core import to_json
@@ -37,8 +37,9 @@ from serving.formats import JSON, Format, format_accepted, format_of, is_bulk
 from serving.hosting import Hosting
 from serving.invocations import CUSTOM_ATTRIBUTES, MOST_OF_ONE, Invocations, attributes
 from serving.invocations import ONE as ONE_APPLICATION
-from serving.messages import Answer, Request, text
+from serving.messages import Answer, Request, Worked, text
 from serving.recording import Recorder, channel_of, idempotency_key
+from serving.reviewing import OUTCOMES, REVIEW, REVIEWING, Reviewing
 from serving.scorer import Score, Scorer, Scores
 from serving.served import Served
 from serving.settings import Settings
@@ -73,17 +74,8 @@ class Results(BaseModel):
 Recording = deque["Future[Scores]"]  # what an answer waits for
 
 
-class Worked(NamedTuple):
-    """What a route has made of a request, before it gets its headers."""
-
-    status: int
-    media_type: str
-    body: Body
-    seconds: Mapping[str, float]
-
-
 class Api:
-    """The scoring routes of one worker."""
+    """The scoring routes of one worker, and those of the people who look at its decisions."""
 
     def __init__(
         self,
@@ -96,6 +88,7 @@ class Api:
         self.log, self._shadow = log, shadow
         self._settings, self._hosting = settings, hosting or Hosting()
         self._invocations = Invocations(settings, self._hosting)
+        self._reviewing = Reviewing(log, settings)
         # two pools: a body waits in its thread for the parts that it is scored in
         self._threads = ThreadPoolExecutor(cores(), thread_name_prefix="body", initializer=give_way)
         self._parts = ThreadPoolExecutor(cores(), thread_name_prefix="part", initializer=give_way)
@@ -125,12 +118,12 @@ class Api:
         """The limit of a request's body, and the setting that it comes from."""
         if path == INVOCATIONS:
             return self._invocations.most_bytes()
-        if path != MANY:
-            return SINGLE_BYTES, "one application"
+        if path not in (MANY, OUTCOMES):
+            return SINGLE_BYTES, "one review" if path == REVIEW else "one application"
         return self._settings.most_bytes(bulk=is_bulk(headers.get(b"content-type", b"")))
 
     async def answer(self, path: str, request: Request) -> Answer:
-        """Answers a request to one of `ROUTES`, or to /invocations, whatever is wrong with it."""
+        """Answers a request to one of `ROUTES` or `REVIEWING`, or to /invocations, whatever is wrong with it."""
         started = time.perf_counter()
         size, request_id = size_of(request.body), self._request_id(request.headers)
         worked = await self._worked(path, request, size, request_id, started)
@@ -188,6 +181,7 @@ class Api:
             self._access_log.write(self._access_log.take())
         self._threads.shutdown()
         self._parts.shutdown()
+        self._reviewing.close()
         if self._shadow:
             self._shadow.close()
         if self.log:
@@ -199,6 +193,8 @@ class Api:
             if size > most_bytes:
                 limit = round(most_bytes / 2**20, 3)
                 raise BodyTooLarge(f"the body is larger than the limit of {limit:g} MiB ({setting})")
+            if path in REVIEWING:
+                return await self._reviewing.answer(path, request)
             origin = Origin(channel_of(request.headers), request_id, started)
             key = idempotency_key(request.headers)
             if path == ONE:

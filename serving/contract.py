@@ -25,6 +25,7 @@ from preprocessing.schema import Application
 from serving import openapi
 from serving.api import Batch, Results
 from serving.bodies import chunks, receive_body
+from serving.decisions import DecisionRoutes
 from serving.errors import CODE_OF_STATUS, ErrorAnswer
 from serving.explanation import Explanation
 from serving.fastlane import FastLane, Front
@@ -101,7 +102,8 @@ class RisklineService(bentoml.Service[Any]):
         lane = FastLane(front, lambda: bentoml.get_current_service().api, settings().timeout_s)
         # SageMaker's routes stand before both lanes: BentoML has no GET for its APIs, and may answer /ping with a 429
         folder = Path(os.environ["PROMETHEUS_MULTIPROC_DIR"], f"models-{os.getppid()}")
-        return SageMaker(lane, lane if settings().fast_lane else front, settings(), hosting(), folder)
+        sagemaker = SageMaker(lane, lane if settings().fast_lane else front, settings(), hosting(), folder)
+        return DecisionRoutes(lane, sagemaker)
 
     @property
     def openapi_spec(self) -> OpenAPI:

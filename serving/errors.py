@@ -6,9 +6,14 @@
 
 from dataclasses import dataclass
 
-from decisions.errors import Conflict, Forgotten, NotRecorded, UnknownDecision
+from pydantic import ValidationError
+
+from decisions.errors import Conflict, Forgotten, NotRecorded, Outdated, StoreAway, UnknownDecision
 from model.errors import ArtifactError
+from preprocessing.decode import rule_of
 from preprocessing.errors import (
+    LONGEST_NAME_REPEATED,
+    MOST_PROBLEMS_TOLD,
     BatchTooLarge,
     InvalidApplication,
     InvalidBatch,
@@ -34,6 +39,31 @@ class InvalidHeader(RisklineError):
     code = "invalid_header"
 
 
+class InvalidRequest(RisklineError):
+    """A query, a review or an outcome breaks its rules."""
+
+    code = "invalid_request"
+
+    @classmethod
+    def of(cls, what: str, error: ValidationError) -> "InvalidRequest":
+        """What pydantic has against `what`, without the values."""
+        errors = error.errors(include_url=False, include_context=False, include_input=False)
+        problems = [
+            Problem(
+                str(detail["loc"][0])[:LONGEST_NAME_REPEATED] if detail["loc"] else "",
+                rule_of(detail["type"]),
+                detail["msg"],
+            )
+            for detail in errors
+        ]
+        count = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
+        return cls(f"{what} has {count}", problems[:MOST_PROBLEMS_TOLD])
+
+
+class NoRecord(RisklineError):
+    code = "no_record"
+
+
 class NotFound(RisklineError):
     code = "not_found"
 
@@ -56,15 +86,19 @@ STATUS: dict[str, int] = {
     NotAcceptable.code: 406,
     AlreadyLoaded.code: 409,
     Conflict.code: 409,
+    Outdated.code: 409,
     Forgotten.code: 410,
     BatchTooLarge.code: 413,
     BodyTooLarge.code: 413,
     UnsupportedMediaType.code: 415,
     InvalidApplication.code: 422,
     InvalidBatch.code: 422,
+    InvalidRequest.code: 422,
     "internal_error": 500,
+    NoRecord.code: 501,
     "not_ready": 503,
     NotRecorded.code: 503,
+    StoreAway.code: 503,
     "timeout": 504,
     NoRoom.code: 507,
 }

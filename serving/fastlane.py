@@ -57,11 +57,16 @@ class FastLane:
             return await self.serve(self._api or self._start(), scope["path"], scope, receive, send)
         return await self._next(scope, receive, send)
 
-    def api(self) -> Api:
-        """The worker's Api; an error of BentoML's as long as there is none."""
-        return self._api or self._start()
+    def api(self) -> Api | None:
+        """The worker's Api; None as long as it has not started."""
+        try:
+            return self._api or self._start()
+        except Exception:  # BentoML's own, where there is no instance of the service yet
+            return None
 
-    async def serve(self, api: Api, path: str, scope: Scope, receive: Receive, send: Send) -> None:
+    async def serve(
+        self, api: Api, path: str, scope: Scope, receive: Receive, send: Send, decision_id: str = ""
+    ) -> None:
         """Has `api` answer the request as one to `path`, or says that it took too long."""
         task = asyncio.current_task()
         assert task is not None, "an ASGI app runs in a task"
@@ -70,7 +75,7 @@ class FastLane:
         headers = dict(scope["headers"])
         try:
             body = await receive_body(receive, api.most_bytes(path, headers)[0])
-            answer = await api.answer(path, Request(headers, scope["query_string"], body))
+            answer = await api.answer(path, Request(headers, scope["query_string"], body, decision_id))
             answering = True
             del self._deadlines[task]  # how long the caller takes to hear it is the caller's
             await send_answer(send, answer)

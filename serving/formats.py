@@ -34,18 +34,18 @@ def _write_json(answers: Iterable[Scores], target: BinaryIO, explained: bool) ->
 
 
 def _read_json_lines(source: BinaryIO, most_rows: int) -> Iterator[Batch]:  # noqa: ARG001
-    lines = (line for raw in _lines(source) if (line := raw.strip()))
+    lines = (line for raw in lines_of(source) if (line := raw.strip()))
     while block := list(islice(lines, _LINES_AT_ONCE)):
         yield read_lines(block)
 
 
 def _read_every_json_line(source: BinaryIO, most_rows: int) -> Iterator[Batch]:  # noqa: ARG001
-    lines = (raw.strip() for raw in _lines(source))
+    lines = (raw.strip() for raw in lines_of(source))
     while block := list(islice(lines, _LINES_AT_ONCE)):
         yield read_lines(block)
 
 
-def _lines(source: BinaryIO) -> Iterator[bytes]:
+def lines_of(source: BinaryIO) -> Iterator[bytes]:
     """The lines, one that is longer than any application cut off, so that it is refused as no JSON."""
     while line := source.readline(_LONGEST_LINE):
         rest = line

@@ -13,11 +13,24 @@ Headers = list[tuple[bytes, bytes]]
 
 
 class Request(NamedTuple):
-    """A request as it came: header names in lower case, the query string, and a body that may be over the limit."""
+    """A request as it came: header names in lower case, the query string, and a body that may be over the limit.
+
+    `decision_id` is what its path names, on routes that have one.
+    """
 
     headers: Mapping[bytes, bytes]
     query: bytes
     body: Body
+    decision_id: str = ""
+
+
+class Worked(NamedTuple):
+    """What a route has made of a request, before it gets its headers. `seconds` by stage."""
+
+    status: int
+    media_type: str
+    body: Body
+    seconds: Mapping[str, float]
 
 
 class Answer(NamedTuple):
@@ -38,6 +51,15 @@ def error_answer(error: ErrorAnswer) -> Answer:
     return json_answer(to_json(error), STATUS[error.error])
 
 
+def not_allowed(method: str, route: str, allowed: str) -> Answer:
+    """The answer to a method that a route does not know; `allowed` are those that it does."""
+    answer = error_answer(ErrorAnswer("method_not_allowed", f"Method Not Allowed: {method} {route}"))
+    return answer._replace(headers=[*answer.headers, (b"allow", allowed.encode())])
+
+
 def text(header: bytes | None) -> str | None:
     """A header's value as text."""
     return None if header is None else header.decode("latin-1")
+
+
+NOT_READY = error_answer(ErrorAnswer("not_ready", "the model has not proved itself yet"))

@@ -19,6 +19,7 @@ from serving.api import Batch, Results
 from serving.errors import ErrorAnswer
 from serving.explanation import Explanation
 from serving.formats import FORMATS, JSON
+from serving.openapi_reviewing import REVIEWING_MODELS, reviewing_paths
 from serving.scorer import Score
 
 EXAMPLE = {field.name: field.kind.example for field in FIELDS}
@@ -90,6 +91,7 @@ def document() -> dict[str, Any]:
         ("Explanation", "serialization", TypeAdapter(Explanation)),
         ("Results", "serialization", TypeAdapter(Results)),
         ("ErrorAnswer", "serialization", TypeAdapter(ErrorAnswer)),
+        *REVIEWING_MODELS,
     ]
     _, definitions = TypeAdapter.json_schemas(models, ref_template="#/components/schemas/{model}")
     return {
@@ -121,6 +123,7 @@ def document() -> dict[str, Any]:
                 None,
                 (400, 413, 415, 422, 500, 504),
             ),
+            **reviewing_paths(),
             "/ping": _probe(
                 "SageMaker's probe: 200 with an empty body once the model has scored its golden rows right"
             ),

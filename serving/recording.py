@@ -3,7 +3,7 @@
 import json
 import re
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import replace
 
@@ -52,6 +52,7 @@ class Recorder:
 
     def __init__(self, log: Log, artifact: Artifact, durable: bool) -> None:
         self._log, self._versions, self._durable = log, Versions.of(artifact), durable
+        self._policy = artifact.policy
 
     def record(self, scores: Scores, batch: Batch, origins: Sequence[Origin]) -> "Future[Scores]":
         """The scores as they may be answered, once they may; NotRecorded where they may not.
@@ -70,6 +71,7 @@ class Recorder:
             scores.probability,
             scores.tier,
             scores.points,
+            self._policy.to_review(scores.probability, scores.tier, self._outside(scores)),
             {row: warnings_json(warnings) for row, warnings in scores.warnings.items()},
             {row: scores.reasoning.as_json(ranked) for row, ranked in (scores.reasons or {}).items()},
             scores.refused,
@@ -92,6 +94,16 @@ class Recorder:
             self._log.submit(decided, lambda _: None)
             recorded.set_result(scores)
         return recorded
+
+    def _outside(self, scores: Scores) -> Collection[int]:
+        """The rows with a value outside the training range, where the policy wants to know."""
+        if not self._policy.review.outside_training_range:
+            return ()
+        return [
+            row
+            for row, warnings in scores.warnings.items()
+            if any(warning.code == "outside_training_range" for warning in warnings)
+        ]
 
 
 def _given_back(scores: Scores, earlier: Earlier) -> Scores:

@@ -16,13 +16,13 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from preprocessing.errors import RisklineError
 from serving import metrics
-from serving.api import INVOCATIONS, Api
+from serving.api import INVOCATIONS
 from serving.bodies import ClientGone, as_file, receive_body
 from serving.cores import cores
 from serving.errors import BodyTooLarge, ErrorAnswer, NotFound
 from serving.fastlane import FastLane, send_answer
 from serving.hosting import Hosting
-from serving.messages import Answer, error_answer, json_answer
+from serving.messages import NOT_READY, Answer, error_answer, json_answer, not_allowed
 from serving.models import Models
 from serving.settings import Settings
 
@@ -48,7 +48,7 @@ class SageMaker:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
             path: str = scope["path"]
-            if path == INVOCATIONS and scope["method"] == "POST" and (api := self._api()) is not None:
+            if path == INVOCATIONS and scope["method"] == "POST" and (api := self._lane.api()) is not None:
                 return await self._lane.serve(api, INVOCATIONS, scope, receive, send)
             if path in _ALLOWED:
                 return await self._shown(path, scope["method"], send)
@@ -59,18 +59,18 @@ class SageMaker:
     async def _shown(self, path: str, method: str, send: Send) -> None:
         """A probe has nothing to wait for: no thread, no queue, no limit."""
         if method != _ALLOWED[path]:
-            answer = _not_allowed(method, path, _ALLOWED[path])
+            answer = not_allowed(method, path, _ALLOWED[path])
         elif path == PARAMETERS:
             answer = json_answer(self._parameters)
         else:
-            answer = _NOT_READY if self._api() is None else _READY
+            answer = NOT_READY if self._lane.api() is None else _READY
         await self._answer(path, answer, 0.0, send)
 
     async def _of_models(self, path: str, scope: Scope, receive: Receive, send: Send) -> None:
         started = time.perf_counter()
         try:
-            if (api := self._api()) is None:
-                return await self._answer(MODELS, _NOT_READY, 0.0, send)
+            if (api := self._lane.api()) is None:
+                return await self._answer(MODELS, NOT_READY, 0.0, send)
             if self._models is None:
                 assert self._folder is not None, "there are no such routes: this is a bug"
                 self._models = Models(self._folder, api)
@@ -100,32 +100,19 @@ class SageMaker:
             if method == "GET":
                 pages = parse_qs(scope["query_string"].decode("latin-1")).get("next_page_token")
                 return json_answer(to_json(await asyncio.to_thread(models.listed, pages[0] if pages else None)))
-            return _not_allowed(method, MODELS, "GET, POST")
+            return not_allowed(method, MODELS, "GET, POST")
         if method == "GET":
             return json_answer(to_json(await asyncio.to_thread(models.shown, name)))
         if method == "DELETE":
             await asyncio.to_thread(models.unload, name)
             return json_answer(b"{}")
         if name.endswith(_INVOKE):
-            return _not_allowed(method, f"{MODELS}/…{_INVOKE}", "POST")
+            return not_allowed(method, f"{MODELS}/…{_INVOKE}", "POST")
         raise NotFound(f"there is no {method} of a model")
-
-    def _api(self) -> Api | None:
-        """The worker's Api; None as long as it has not started."""
-        try:
-            return self._lane.api()
-        except Exception:  # BentoML's own, where there is no instance of the service yet
-            return None
 
     async def _answer(self, route: str, answer: Answer, seconds: float, send: Send) -> None:
         metrics.count_request(route, answer.status, seconds)
         await send_answer(send, answer)
 
 
-def _not_allowed(method: str, path: str, allowed: str) -> Answer:
-    answer = error_answer(ErrorAnswer("method_not_allowed", f"Method Not Allowed: {method} {path}"))
-    return answer._replace(headers=[*answer.headers, (b"allow", allowed.encode())])
-
-
 _READY = Answer(200, [(b"content-length", b"0")], b"")
-_NOT_READY = error_answer(ErrorAnswer("not_ready", "the model has not proved itself yet"))

@@ -37,6 +37,7 @@ def decided(
         scores.probability,
         scores.tier,
         scores.points,
+        artifact.policy.to_review(scores.probability, scores.tier, ()),
         {row: to_json(warnings).decode() for row, warnings in scores.warnings.items()},
         {},
         scores.refused,

@@ -94,7 +94,7 @@ def test_an_opening_signs_the_heads_of_the_chains_before_it(log: Log, artifact: 
     head, chain = log._writer.head, log._writer.chain
     Log(tmp_path).close()
     Log(tmp_path).close()
-    rows = log.store._run("SELECT opening FROM chains WHERE chain != ? ORDER BY chain", (chain,))
+    rows = log.store._run("SELECT opening FROM chains WHERE chain != ? ORDER BY rowid", (chain,))
     first, second = (json.loads(opening)["heads"] for [opening] in rows)
     assert first[chain] == [head.number, head.hash.hex()]
     assert chain not in second, "what is signed already has not changed"

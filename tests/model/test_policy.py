@@ -6,7 +6,7 @@ import numpy.typing as npt
 import pytest
 
 from model.errors import PolicyError
-from model.policy import FEW, Points, Policy, answered, choose
+from model.policy import FEW, Points, Policy, Review, answered, choose
 from preprocessing.encode import MODEL_FIELDS
 
 POLICY = Policy(low_below=0.2, high_from=0.5, low_bad_rate=0.05, high_bad_rate=0.6)
@@ -128,9 +128,45 @@ def test_every_field_has_words_of_its_own() -> None:
         ({"reasons": {**POLICY.to_json()["reasons"], "shoe_size": POLICY.to_json()["reasons"]["age"]}}, "'shoe_size'"),
         ({"reasons": {**POLICY.to_json()["reasons"], "age": {}}}, "reasons.age.adverse: Field required"),
         ({"points_scale": {"at": 600, "odds": 0, "doubling": 20}}, "points_scale.odds: Input should be greater than 0"),
+        ({"review": {"tiers": ["large"]}}, "review.tiers.0: Input should be 'low', 'medium' or 'high'"),
+        ({"review": {"near_threshold": -0.1}}, "review.near_threshold: Input should be greater than or equal to 0"),
+        ({"review": {"all": True}}, "review.all: Extra inputs are not permitted"),
         ({"low_below": 0.7}, "0 < low_below <= high_from < 1, not 0.7 and 0.5"),
     ],
 )
 def test_what_does_not_fit_in_a_policy_file_is_named(change: dict[str, object], said: str) -> None:
     with pytest.raises(PolicyError, match=re.escape(said)):
         from_json({**POLICY.to_json(), **change})
+
+
+def reviewing(**review: object) -> Policy:
+    return from_json({**POLICY.to_json(), "review": review})
+
+
+def test_a_policy_from_before_there_was_a_queue_sends_the_medium_tier_to_it() -> None:
+    older = {name: part for name, part in POLICY.to_json().items() if name != "review"}
+    assert from_json(older).review == Review()
+    assert from_json(older).to_review([0.1, 0.3, 0.6], [0, 1, 2], outside=[0]) == [(), ("tier",), ()]
+
+
+def test_each_switch_of_the_policy_sends_its_own_decisions_to_the_queue() -> None:
+    probabilities, tiers, outside = [0.1, 0.195, 0.2, 0.505, 0.52, 1.0], [0, 0, 1, 2, 2, 2], {0, 2}
+    assert reviewing(tiers=[]).to_review(probabilities, tiers, outside) == [()] * 6
+    assert reviewing(tiers=["high", "low"]).to_review([0.1, 0.3, 0.6], [0, 1, 2], ()) == [("tier",), (), ("tier",)]
+    every = reviewing(tiers=["medium"], outside_training_range=True, near_threshold=0.005)
+    assert every.to_review(probabilities, tiers, outside) == [
+        ("range",), ("threshold",), ("tier", "range", "threshold"), ("threshold",), (), (),
+    ]  # fmt: skip
+
+
+def test_few_and_many_rows_are_queued_alike() -> None:
+    policy = reviewing(tiers=["medium", "high"], outside_training_range=True, near_threshold=0.02)
+    probabilities = [round(number / 1000, 3) for number in range(1001)]
+    tiers, outside = policy.tiers(probabilities), set(range(0, 1001, 7))
+    many = policy.to_review(probabilities, tiers, outside)
+    alone = [
+        policy.to_review([probability], [tier], [0] if row in outside else [])
+        for row, (probability, tier) in enumerate(zip(probabilities, tiers, strict=True))
+    ]
+    assert many == [why for [why] in alone]
+    assert len(set(many)) == 8, "every combination"
