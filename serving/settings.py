@@ -26,8 +26,8 @@ class Settings(BaseModel):
 
     model: str = Field(
         "",
-        description="A folder, a model.tar.gz or a tag of the BentoML model store, to serve another model than the "
-        "newest in the store. A model mounted at /opt/ml/model goes before it.",
+        description="A folder, a model.tar.gz or a tag of the BentoML model store, to serve it instead of the model "
+        "last promoted, or of the newest in the store. A model mounted at /opt/ml/model goes before it.",
     )
     shadow: str = Field(
         "",

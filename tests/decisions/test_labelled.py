@@ -2,6 +2,8 @@
 
 import json
 import sqlite3
+import subprocess
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import date
 from pathlib import Path
@@ -143,3 +145,25 @@ def test_the_manifest_and_the_report_say_what_was_learned_from_decisions(
     assert "2 decisions of the service with a label" in report
     assert "Who was declined has no outcome" in report
     assert found.facts["sha256"] in report
+
+
+@pytest.mark.slow
+def test_the_command_learns_from_the_folder_it_is_given(
+    reviews: SQLiteReviews, ids: Sequence[str], tmp_path: Path
+) -> None:
+    became(reviews, ids[0], "bad", 3)
+
+    def run(folder: Path) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "model.train", "--cv-seeds", "0", "--report-seeds", "0", "--holdout", "0.2"]
+        outcomes = ["--with-outcomes", str(folder), "--out", str(tmp_path / "model")]
+        return subprocess.run([*command, *outcomes], capture_output=True, text=True, timeout=300)
+
+    done = run(tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "1 decisions of the service with a label" in " ".join(done.stdout.split())
+    training = json.loads((tmp_path / "model" / MANIFEST).read_text())["training"]
+    assert training["decisions"]["rows"] == 1
+    assert training["rows"] + training["holdout"]["rows"] == read_labelled(BUNDLED, LABEL, BAD).bad.size + 1
+    missing = run(tmp_path / "none")
+    assert (missing.returncode, missing.stderr.count("\n")) == (1, 1)
+    assert missing.stderr.startswith("riskline: there are no decisions in ")

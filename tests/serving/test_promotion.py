@@ -22,7 +22,7 @@ from tests.serving.test_server import eventually, samples
 
 pytestmark = pytest.mark.slow
 
-ASKING = 4  # threads, with a connection each
+ASKING = 3  # threads, with a connection each
 
 
 @pytest.fixture(scope="module")
