@@ -131,6 +131,12 @@ class _Facts(msgspec.Struct, gc=False):
     review: Sequence[str]
 
 
+class _Opening(msgspec.Struct):
+    opening: str
+    time: str
+    heads: dict[str, tuple[int, str]]
+
+
 class _Personal(msgspec.Struct, gc=False):
     salt: str
     application: msgspec.Struct
@@ -193,11 +199,7 @@ def _lines(records: Iterable[msgspec.Struct]) -> list[bytes]:
 def opening(chain: str, now: datetime, heads: Mapping[str, Place]) -> Line:
     """A chain's first record: it signs where other chains stood."""
     time = written(now)
-    facts = {
-        "opening": chain,
-        "time": time,
-        "heads": {other: [head.number, head.hash.hex()] for other, head in heads.items()},
-    }
+    facts = _Opening(chain, time, {other: (head.number, head.hash.hex()) for other, head in heads.items()})
     return chained(BEFORE_ALL, Entry("", time, "", "", "", "", _ENCODER.encode(facts), b""))
 
 

@@ -26,7 +26,7 @@ _LATEST = "~"  # after every time
 # Decisions come here nearly in the order of their times, so this is where a page begins and ends to look
 _BOUNDS = "SELECT min(n), max(n) FROM decisions WHERE time >= :since AND time < :until"
 _ADD_OUTCOME = """
-INSERT INTO outcomes (id, time, outcome, date) VALUES (:decision_id, :time, :outcome, :date)
+INSERT INTO outcomes (id, time, outcome, date) VALUES (:decision_id, :told, :outcome, :date)
 ON CONFLICT DO NOTHING RETURNING n
 """
 # once it is forgotten, nobody can look at it any more
@@ -99,7 +99,7 @@ class SQLiteReviews:
             return _unknown()
         if known[0][0]:
             return Forgotten("the personal data of this decision were erased, so nothing can be learned from it")
-        values = {**outcome.model_dump(mode="json"), "time": time}
+        values = {**outcome.model_dump(mode="json"), "told": time}
         return bool(self._run(_ADD_OUTCOME, values))
 
     def close(self) -> None:

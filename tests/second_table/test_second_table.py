@@ -84,6 +84,7 @@ def client(project: Path) -> Iterator[httpx.Client]:
         port = free.getsockname()[1]
     command = [sys.executable, "-m", "bentoml", "serve", "service:Riskline", "--host", "127.0.0.1", "--port", str(port)]
     environment |= {"RISKLINE_MODEL": str(model), "RISKLINE_WORKERS": "1"}
+    environment["RISKLINE_DECISIONS"] = str(project.parent / "decisions")
     log = project.parent / "server.log"
     with log.open("wb") as output:
         server = subprocess.Popen(command, cwd=project, env=environment, stdout=output, stderr=subprocess.STDOUT)
@@ -261,6 +262,21 @@ def test_a_bad_row_names_its_field_and_does_not_lose_the_others(
             "message": "Duration of the lease must be a whole number from 6 to 144 (months)",
         },
     ]
+
+
+@pytest.mark.slow
+def test_a_decision_is_recorded_reviewed_and_gets_its_outcome(
+    client: httpx.Client, leases: list[dict[str, str]]
+) -> None:
+    application = _application(leases[0])
+    id_ = client.post("/predict", json=application).json()["decision_id"]
+    whole = client.post(f"/decisions/{id_}/review", json={"reviewer": "ann", "verdict": "decline"}).json()
+    assert {name: value for name, value in whole["application"].items() if value is not None} == application
+    assert whole["state"] == "declined"
+    outcomes = f"decision_id,outcome,date\n{id_},{BAD},2027-01-31\n"
+    assert client.post("/outcomes", content=outcomes, headers={"content-type": "text/csv"}).status_code == 200
+    [outcome] = client.get(f"/decisions/{id_}").json()["outcomes"]
+    assert (outcome["outcome"], outcome["date"]) == ("bad", "2027-01-31")
 
 
 @pytest.mark.slow
