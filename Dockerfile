@@ -36,8 +36,8 @@ COPY decisions/ decisions/
 COPY model/__init__.py model/artifact.py model/changes.py model/errors.py model/graph.py model/places.py \
      model/policy.py model/promote.py model/promotion.py model/reference.py model/score.py model/storage.py model/
 COPY preprocessing/ preprocessing/
-# the features are inside the model's graph
-RUN rm preprocessing/features.py && ../environment/bin/python -m compileall -q .
+# the features are inside the model's graph, and decisions/labelled.py is for training
+RUN rm preprocessing/features.py decisions/labelled.py && ../environment/bin/python -m compileall -q .
 
 FROM training AS model
 
