@@ -60,7 +60,9 @@ LABEL org.opencontainers.image.title="Riskline" \
       org.opencontainers.image.licenses="Apache-2.0" \
       com.amazonaws.sagemaker.capabilities.accept-bind-to-port="true" \
       com.amazonaws.sagemaker.capabilities.multi-models="true"
-# What is written goes to /tmp, the only place that has to be writable
+# Where a volume for decisions fits; whoever the container runs as may write to one that is new
+RUN mkdir -m 1777 /var/lib/riskline
+# What else is written goes to /tmp, the only place that has to be writable
 ENV PATH=/opt/riskline/environment/bin:$PATH \
     HOME=/tmp \
     BENTOML_HOME=/tmp/bentoml \

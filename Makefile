@@ -5,6 +5,9 @@ HOST ?= 127.0.0.1
 VENV := .venv
 BIN := $(VENV)/bin
 ENGINE ?= $(notdir $(shell command -v docker || command -v podman))
+IMAGE ?= riskline
+# more options for the engine, --network=host say
+BUILD_OPTIONS ?=
 export BENTOML_DO_NOT_TRACK ?= true
 export DOCKER_BUILDKIT ?= 1
 # attestations come in an image index, which SageMaker refuses
@@ -34,24 +37,24 @@ build: $(VENV)/training ## Pack the newest model and the service as a Bento
 	@test -f "$(NEWEST_MODEL)" || $(BIN)/python -m model.train
 	$(BIN)/bentoml build
 
-container: ## Build the image riskline with docker or podman; MODEL=archive or folder to put another model in it
+container: ## Build the image IMAGE (riskline) with docker or podman; MODEL=archive or folder to put another model in it
 	@test -n "$(ENGINE)" || { echo "make container needs docker or podman"; exit 1; }
 	$(ENGINE) build $(if $(findstring podman,$(ENGINE)),--format docker) $(if $(MODEL),--build-arg MODEL="$(MODEL)") \
-		--build-arg REVISION="$$(git describe --always --abbrev=40 --dirty --exclude '*' 2>/dev/null)" -t riskline .
+		--build-arg REVISION="$$(git describe --always --abbrev=40 --dirty --exclude '*' 2>/dev/null)" $(BUILD_OPTIONS) -t $(IMAGE) .
 
 REGISTRY = $(firstword $(subst /, ,$(ECR)))
 REGION = $(word 4,$(subst ., ,$(REGISTRY)))
 BUILT_FROM = {{index .Config.Labels "org.opencontainers.image.revision"}}
-push: ## Push the image riskline to ECR=<registry>/<repository>, tagged with its commit and, if given, TAG
+push: ## Push the image IMAGE to ECR=<registry>/<repository>, tagged with its commit and, if given, TAG
 	@test -n "$(ENGINE)" || { echo "make push needs docker or podman"; exit 1; }
 	@case "$(ECR)" in *.dkr.ecr.*.*/?*) ;; \
 		*) echo "make push needs ECR=<registry>/<repository> in Amazon's ECR"; exit 1; esac
 	@command -v aws >/dev/null || { echo "make push needs Amazon's command line, aws"; exit 1; }
-	@$(ENGINE) image inspect riskline >/dev/null 2>&1 || { echo "there is no image riskline; run make container"; exit 1; }
+	@$(ENGINE) image inspect $(IMAGE) >/dev/null 2>&1 || { echo "there is no image $(IMAGE); run make container"; exit 1; }
 	@aws ecr get-login-password --region $(REGION) | $(ENGINE) login --username AWS --password-stdin $(REGISTRY)
-	@set -e; tags="$$($(ENGINE) image inspect -f '$(BUILT_FROM)' riskline) $(TAG)"; \
+	@set -e; tags="$$($(ENGINE) image inspect -f '$(BUILT_FROM)' $(IMAGE)) $(TAG)"; \
 		test -n "$${tags# }" || { echo "the image names no commit; give TAG"; exit 1; }; \
-		for tag in $$tags; do $(ENGINE) tag riskline "$(ECR):$$tag"; $(ENGINE) push "$(ECR):$$tag"; done
+		for tag in $$tags; do $(ENGINE) tag $(IMAGE) "$(ECR):$$tag"; $(ENGINE) push "$(ECR):$$tag"; done
 
 check: $(VENV)/development ## Lint and type-check
 	$(BIN)/ruff format --check .
@@ -61,10 +64,12 @@ check: $(VENV)/development ## Lint and type-check
 quick: check ## Check and run the tests that take seconds: what to run at every save
 	$(BIN)/pytest -m "not slow"
 
-test: check ## Check and run every test but the image's (container-test): what CI runs
+# in two runs, so that no container engine is there while the others run
+test: check ## Check and run every test: what CI runs
 	$(BIN)/pytest -m "not container"
+	$(BIN)/pytest -m container
 
-container-test: $(VENV)/development ## Build the image and run it as SageMaker does, in an engine that is set up where needed
+container-test: $(VENV)/development ## Only the image's tests: build it and run it, in an engine that is set up where needed
 	$(BIN)/pytest -m container
 
 loadtest: $(VENV)/development ## Start a server, load it with locust, leave build/loadtest.html

@@ -38,6 +38,7 @@ from serving.contract import (
 )
 from serving.cores import cores
 from serving.hosting import hosting
+from serving.image import IMAGE
 from serving.listener import Held, spread_connections
 from serving.messages import Request
 from serving.settings import settings
@@ -89,6 +90,7 @@ def open_shadow() -> Shadow | None:
 @bentoml.service(
     name="riskline",
     service_class=RisklineService,
+    image=IMAGE,
     workers=SETTINGS.workers or cores(),
     traffic={"timeout": SETTINGS.timeout_s},
 )

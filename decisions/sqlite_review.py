@@ -4,6 +4,7 @@ It has a connection of its own, so that nobody who decides waits for somebody wh
 journal, so a commit here waits for the disk.
 """
 
+import json
 import sqlite3
 import threading
 from collections.abc import Iterator, Mapping, Sequence
@@ -24,11 +25,10 @@ _QUEUED = "state = 'queued' AND personal IS NOT NULL"
 _REVIEWED = "state IN ('approved', 'declined', 'conflict')"
 _LATEST = "~"  # after every time
 # Decisions come here nearly in the order of their times, so this is where a page begins and ends to look
+_ALL = (0, 2**63 - 1)
 _BOUNDS = "SELECT min(n), max(n) FROM decisions WHERE time >= :since AND time < :until"
-_ADD_OUTCOME = """
-INSERT INTO outcomes (id, time, outcome, date) VALUES (:decision_id, :told, :outcome, :date)
-ON CONFLICT DO NOTHING RETURNING n
-"""
+_FORGOTTEN_AMONG = "SELECT id, personal IS NULL FROM decisions WHERE id IN (SELECT value FROM json_each(?))"
+_ADD_OUTCOME = "INSERT INTO outcomes (id, time, outcome, date) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING"
 # once it is forgotten, nobody can look at it any more
 _STATE = "iif(personal IS NULL AND state = 'queued', '', state)"
 _FORGOTTEN = "the personal data of this decision were erased, so nobody can judge it any more"
@@ -54,7 +54,9 @@ class SQLiteReviews:
             if query.since or query.until:
                 values["since"] = written(query.since) if query.since else ""
                 values["until"] = written(query.until) if query.until else _LATEST
-                [(values["low"], values["high"])] = self._run(_BOUNDS, values)
+                last = query.until if query.order == "oldest" else query.since
+                goes_on = query.cursor is not None and last is None  # it has begun, and ends where the table does
+                [(values["low"], values["high"])] = [_ALL] if goes_on else self._run(_BOUNDS, values)
             rows = self._run(page_statement(query), values)
         listed = [Listed(facts, state, bool(gone)) for _, facts, state, gone in rows[: query.limit]]
         return Page(listed, rows[query.limit - 1][0] if len(rows) > query.limit else None)
@@ -89,18 +91,19 @@ class SQLiteReviews:
 
     def add_outcomes(self, outcomes: Sequence[Outcome]) -> list[bool | RisklineError]:
         """For each outcome whether it is new here, or why it cannot be added."""
-        time = written(datetime.now(UTC))
+        told = written(datetime.now(UTC))
+        ids = json.dumps([outcome.decision_id for outcome in outcomes])
         with self._transaction("IMMEDIATE"):
-            return [self._add_outcome(outcome, time) for outcome in outcomes]
+            forgotten = dict(self._run(_FORGOTTEN_AMONG, (ids,)))
+            return [self._add_outcome(outcome, told, forgotten.get(outcome.decision_id)) for outcome in outcomes]
 
-    def _add_outcome(self, outcome: Outcome, time: str) -> bool | RisklineError:
-        known = self._run("SELECT personal IS NULL FROM decisions WHERE id = :decision_id", outcome.model_dump())
-        if not known:
+    def _add_outcome(self, outcome: Outcome, told: str, is_forgotten: bool | None) -> bool | RisklineError:
+        if is_forgotten is None:
             return _unknown()
-        if known[0][0]:
+        if is_forgotten:
             return Forgotten("the personal data of this decision were erased, so nothing can be learned from it")
-        values = {**outcome.model_dump(mode="json"), "told": time}
-        return bool(self._run(_ADD_OUTCOME, values))
+        values = (outcome.decision_id, told, outcome.outcome, outcome.date.isoformat())
+        return self._connection.execute(_ADD_OUTCOME, values).rowcount > 0
 
     def close(self) -> None:
         with self._lock:

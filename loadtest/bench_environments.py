@@ -57,9 +57,9 @@ def wrk() -> str:
     return found
 
 
-def python_of(folder: Path) -> Path:
-    """The interpreter of an environment that holds exactly `folder`/requirements.txt."""
-    environment = BUILD / folder.name
+def python_of(folder: Path, below: Path = BUILD) -> Path:
+    """The interpreter of an environment, made in `below` if need be, that holds exactly `folder`/requirements.txt."""
+    environment = below / folder.name
     requirements = folder / "requirements.txt"
     stamp = environment / "requirements.sha256"
     wanted = hashlib.sha256(requirements.read_bytes() + sys.version.encode()).hexdigest()

@@ -1,4 +1,4 @@
-"""Locks the environments that stand beside the service's: contenders, chart, stand-ins that tests need.
+"""Locks the environments that stand beside the service's: contenders, chart, and what tests need of other people's.
 
 With hashes, and without any index's address.
 

@@ -48,8 +48,7 @@ from serving.turn import Asked
 
 log = logging.getLogger("riskline")
 
-ONE, MANY, EXPLAIN = "/predict", "/predict_batch", "/explain"
-INVOCATIONS = "/invocations"
+ONE, MANY, EXPLAIN, INVOCATIONS = "/predict", "/predict_batch", "/explain", "/invocations"
 ROUTES = frozenset({ONE, MANY, EXPLAIN})
 
 SINGLE_BYTES = MOST_OF_ONE  # it is decoded on the event loop
@@ -125,21 +124,16 @@ class Api:
     async def answer(self, path: str, request: Request) -> Answer:
         """Answers a request to one of `ROUTES` or `REVIEWING`, or to /invocations, whatever is wrong with it."""
         started = time.perf_counter()
-        size, request_id = size_of(request.body), self._request_id(request.headers)
+        size, request_id = size_of(request.body), self.request_id(request.headers)
         worked = await self._worked(path, request, size, request_id, started)
         return self._finished(path, request, worked, size, request_id, started)
 
     def too_late(self, path: str, headers: Mapping[bytes, bytes]) -> Answer:
         """The answer to a request that was not whole, or not answered, in time."""
-        request = Request(headers, b"", b"")
         error = ErrorAnswer("timeout", "the request was not whole, or not answered, within RISKLINE_TIMEOUT_S")
         started = time.perf_counter() - self._settings.timeout_s
-        return self._finished(path, request, _refused(error), 0, self._request_id(headers), started)
-
-    def _request_id(self, headers: Mapping[bytes, bytes]) -> str:
-        """The caller's, if it can be one, else one of ours."""
-        sent = headers.get(b"x-request-id")
-        return sent.decode() if sent is not None and _CALLERS_ID.fullmatch(sent) else next(self._request_ids)
+        request = Request(headers, b"", b"")
+        return self._finished(path, request, _refused(error), 0, self.request_id(headers), started)
 
     def _finished(
         self, path: str, request: Request, worked: Worked, size: int, request_id: str, started: float
@@ -156,12 +150,21 @@ class Api:
             headers.append((CUSTOM_ATTRIBUTES, returned))
         if request.query and b"timing=true" in request.query.split(b"&"):
             headers.append((b"server-timing", _server_timing(worked.seconds)))
-        seconds = time.perf_counter() - started
-        metrics.count_request(path, worked.status, seconds)
-        if self._access_log:
-            traceparent = text(request.headers.get(b"traceparent"))
-            self._access_log.add(path, worked.status, seconds, size, request_id, traceparent)
+        self.count(path, worked.status, time.perf_counter() - started, size, request_id, request.headers)
         return Answer(worked.status, headers, worked.body)
+
+    def request_id(self, headers: Mapping[bytes, bytes]) -> str:
+        """The caller's, if it can be one, else a new one."""
+        sent = headers.get(b"x-request-id")
+        return sent.decode() if sent is not None and _CALLERS_ID.fullmatch(sent) else next(self._request_ids)
+
+    def count(
+        self, route: str, status: int, seconds: float, size: int, request_id: str, headers: Mapping[bytes, bytes]
+    ) -> None:
+        """Counts a request with a body of `size` bytes, and logs it where that is asked for."""
+        metrics.count_request(route, status, seconds)
+        if self._access_log:
+            self._access_log.add(route, status, seconds, size, request_id, text(headers.get(b"traceparent")))
 
     async def housekeeping(self) -> None:
         """Runs beside the requests: hands on, a few times a second, what they have gathered."""
@@ -221,7 +224,9 @@ class Api:
         decision_id = asked.decision_id or key
         if asked.formats is None:
             return await self._predict(request, origin, explain, decision_id)
-        return await self._score_batch(request, origin, *asked.formats, explain, decision_id)
+        worked = await self._score_batch(request, origin, *asked.formats, explain, decision_id)
+        self._invocations.check_answer(worked.body)
+        return worked
 
     async def _predict(self, request: Request, origin: Origin, explain: bool, decision_id: str | None) -> Worked:
         started = time.perf_counter()

@@ -37,21 +37,25 @@ def port(environment: Mapping[str, str]) -> int:
     return 8080
 
 
-def model(environment: Mapping[str, str], mounted: Path = MOUNTED_MODEL, built_in: Path = BUILT_IN_MODEL) -> str:
-    """The mounted model if there is one, else RISKLINE_MODEL, else the one in the image.
+def model(
+    environment: Mapping[str, str], mounted: Path = MOUNTED_MODEL, built_in: Path = BUILT_IN_MODEL
+) -> dict[str, str]:
+    """The settings that name the model: the mounted one if there is one, else RISKLINE_MODEL, else the image's.
 
-    StartError where something empty is mounted: the model in the image must not answer in the place of one that
-    failed to arrive.
+    The image's must not answer in the place of one that failed to arrive: StartError where something empty is mounted.
+    A multi-model endpoint starts with nothing and is given models later; until then it proves itself with the image's.
     """
     if mounted.is_dir() and any(mounted.iterdir()):
-        return str(mounted)
+        return {"RISKLINE_MODEL": str(mounted)}
     if given := environment.get("RISKLINE_MODEL"):
-        return given
-    if mounted.is_dir() and environment.get("SAGEMAKER_MULTI_MODEL", "").lower() != "true":
+        return {"RISKLINE_MODEL": given}
+    if environment.get("SAGEMAKER_MULTI_MODEL", "").lower() == "true":
+        return {"RISKLINE_MODEL": str(built_in), "RISKLINE_NAMED_ONLY": "true"}
+    if mounted.is_dir():
         raise StartError(
             f"{mounted} is empty; mount a model there, or set RISKLINE_MODEL={built_in} for the one in the image"
         )
-    return str(built_in)
+    return {"RISKLINE_MODEL": str(built_in)}
 
 
 def record(environment: Mapping[str, str]) -> str:
@@ -100,7 +104,7 @@ def main() -> None:
         if sys.argv[1:] == ["health"]:
             sys.exit(0 if is_healthy(host, port(os.environ)) else 1)
         program = command(sys.argv[1:], os.environ)
-        os.environ["RISKLINE_MODEL"] = model(os.environ)
+        os.environ.update(model(os.environ))
         if "serve" in program:
             check_free(host, port(os.environ))
             os.environ["RISKLINE_RECORD"] = record(os.environ)

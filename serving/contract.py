@@ -26,6 +26,7 @@ from serving import openapi
 from serving.api import Batch, Results
 from serving.bodies import chunks, receive_body
 from serving.decisions import DecisionRoutes
+from serving.draining import LastAnswers
 from serving.errors import CODE_OF_STATUS, ErrorAnswer
 from serving.explanation import Explanation
 from serving.fastlane import FastLane, Front
@@ -103,7 +104,7 @@ class RisklineService(bentoml.Service[Any]):
         # SageMaker's routes stand before both lanes: BentoML has no GET for its APIs, and may answer /ping with a 429
         folder = Path(os.environ["PROMETHEUS_MULTIPROC_DIR"], f"models-{os.getppid()}")
         sagemaker = SageMaker(lane, lane if settings().fast_lane else front, settings(), hosting(), folder)
-        return DecisionRoutes(lane, sagemaker)
+        return LastAnswers(DecisionRoutes(lane, sagemaker))
 
     @property
     def openapi_spec(self) -> OpenAPI:

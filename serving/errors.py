@@ -27,6 +27,10 @@ class BodyTooLarge(RisklineError):
     code = "body_too_large"
 
 
+class AnswerTooLarge(RisklineError):
+    code = "answer_too_large"
+
+
 class UnsupportedMediaType(RisklineError):
     code = "unsupported_media_type"
 
@@ -90,6 +94,7 @@ STATUS: dict[str, int] = {
     Forgotten.code: 410,
     BatchTooLarge.code: 413,
     BodyTooLarge.code: 413,
+    AnswerTooLarge.code: 413,
     UnsupportedMediaType.code: 415,
     InvalidApplication.code: 422,
     InvalidBatch.code: 422,

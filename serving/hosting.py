@@ -45,7 +45,7 @@ class Hosting(BaseModel):
         None,
         ge=0,
         description="Set by the job: the largest body of /invocations in place of RISKLINE_MAX_INVOCATION_MB; 0 means "
-        "as large as RISKLINE_MAX_BULK_MB.",
+        "as large as RISKLINE_MAX_BULK_MB. Answers then have no limit.",
     )
     max_concurrent_transforms: int | None = Field(
         None, ge=0, description="Set by the job; 0 or nothing: as many as there are workers."

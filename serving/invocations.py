@@ -11,8 +11,8 @@ from typing import BinaryIO, NamedTuple
 from preprocessing.decode import decode_application
 from preprocessing.encode import Batch, encode
 from preprocessing.errors import MalformedBody
-from serving.bodies import Body, as_file
-from serving.errors import BodyTooLarge, InvalidHeader
+from serving.bodies import Body, as_file, size_of
+from serving.errors import AnswerTooLarge, BodyTooLarge, InvalidHeader
 from serving.formats import CSV, FORMATS, JSON, LINES, Format, format_accepted, format_of, has_header, line_by_line
 from serving.hosting import Hosting
 from serving.messages import text
@@ -75,10 +75,24 @@ class Invocations:
         else:
             megabytes, self._setting = settings.max_bulk_mb, "RISKLINE_MAX_BULK_MB"
         self._most_bytes = int(megabytes * 2**20)
+        # a job takes an answer of any size from the container; an endpoint's caller would not get it
+        self._holds_back = not hosting.batch and hosting.max_payload_in_mb is None
 
     def most_bytes(self) -> tuple[int, str]:
         """The limit of a body, and the setting that it comes from."""
         return self._most_bytes, self._setting
+
+    def check_answer(self, body: Body) -> None:
+        """AnswerTooLarge, and the body closed, for one that would be lost between here and the caller."""
+        size = size_of(body)
+        if self._holds_back and size > self._most_bytes:
+            if not isinstance(body, bytes):
+                body.close()
+            mib, limit = round(size / 2**20, 1), round(self._most_bytes / 2**20, 3)
+            raise AnswerTooLarge(
+                f"the answer would have {mib:g} MiB, which is above the limit of {limit:g} MiB ({self._setting}); "
+                "send fewer rows at once, or ask for text/csv or no reasons"
+            )
 
     def asked(self, headers: Mapping[bytes, bytes], body: Body, size: int) -> Asked:
         """What is asked for; an error for a header, a type or a size that cannot be, before anything is scored."""

@@ -4,9 +4,14 @@ The workers inherit one listening socket from BentoML, and who wakes first takes
 that a load balancer keeps open, one worker may get all, and the other core idles for as long as they last. So each
 worker says in a small shared file how many it holds, and one that holds more than another leaves a new connection to
 the others for a moment. Then it takes it all the same: nobody waits for a worker that hangs or has ended.
+
+A worker that ends leaves new connections to the others. The last one goes on accepting for a moment, takes what has
+connected by then, and has the system refuse the rest: BentoML's supervisor still has the socket open, and callers would
+wait there for nobody.
 """
 
 import asyncio
+import contextlib
 import logging
 import mmap
 import os
@@ -17,11 +22,15 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from serving.draining import DRAINING, LINGER_S
+
 log = logging.getLogger("riskline")
 
 MOST_WORKERS = 256
 LEFT_TO_OTHERS_S = 0.001  # uvloop knows no shorter time
+BACKLOG = 2048  # BentoML's
 TRY_AGAIN_S = 1.0  # after an error such as too many open files
+LOOK_EVERY_S = 0.02
 _SLOT = struct.calcsize("i")
 
 Factory = Callable[[], asyncio.BaseProtocol]
@@ -46,6 +55,11 @@ class Held:
         self._accepting = True
         self.add(0)
 
+    @property
+    def connections(self) -> int:
+        """This worker's."""
+        return self._connections
+
     def add(self, connections: int) -> None:
         self._connections += connections
         if self._accepting:
@@ -54,34 +68,59 @@ class Held:
     def is_more_than_others(self) -> bool:
         """Whether some other worker holds clearly fewer; among many connections one or two make no difference."""
         own = self._connections
-        return own - own // 16 > min(filter(None, self._slots)) - 1
+        return self._accepting and own - own // 16 > min(filter(None, self._slots)) - 1
 
-    def leave(self) -> None:
-        """Leaves it to the others from now on."""
+    def leave(self) -> bool:
+        """Leaves it to the others from now on; False if there are none."""
         self._accepting = False
         self._slots[self._own] = 0
+        return any(self._slots)
 
 
 class Listener:
-    """Accepts from a listening socket, one connection a turn of the loop, as long as no other worker holds fewer."""
+    """Accepts from a listening socket, one connection a turn of the loop, as long as no other worker holds fewer.
 
-    def __init__(self, held: Held, factory: Factory, sock: socket.socket, context: ssl.SSLContext | None) -> None:
-        self._held, self._factory, self._socket, self._ssl = held, factory, sock, context
+    In asyncio's terms it is a server; `protocol.shutdown` is what uvicorn calls on each connection after `close`.
+    """
+
+    def __init__(
+        self, held: Held, factory: Factory, sock: socket.socket, context: ssl.SSLContext | None, backlog: int = BACKLOG
+    ) -> None:
+        self._held, self._factory, self._ssl = held, factory, context
+        self._socket = sock.dup()  # uvicorn closes its own before the last connections are accepted
         self._loop = asyncio.get_running_loop()
         self._starting: set[asyncio.Task[Any]] = set()
         self._again: asyncio.TimerHandle | None = None
-        sock.setblocking(False)
-        self._loop.add_reader(sock, self._readable)
+        self._closing, self._closed = False, asyncio.Event()
+        self._socket.setblocking(False)
+        self._socket.listen(backlog)  # again, where the last worker before this one has ended it
+        self._loop.add_reader(self._socket, self._readable)
 
     def close(self) -> None:
-        self._held.leave()
+        """From now on the process drains; see the top of this file."""
+        self._closing = DRAINING.begun = True
+        if self._held.leave():
+            self._end(is_last=False)
+        else:
+            self._loop.call_later(LINGER_S, self._end, True)
+
+    async def wait_closed(self) -> None:
+        """Until nobody is accepted any more and the last connection has ended."""
+        await self._closed.wait()
+        while self._starting or self._held.connections:
+            await asyncio.sleep(LOOK_EVERY_S)
+
+    def _end(self, is_last: bool) -> None:
         if self._again:
             self._again.cancel()
         self._loop.remove_reader(self._socket)
-
-    async def wait_closed(self) -> None:
-        if self._starting:
-            await asyncio.wait(self._starting)
+        if is_last:
+            while self._accept():
+                pass
+            with contextlib.suppress(OSError):  # two that ended at once may both be last
+                self._socket.shutdown(socket.SHUT_RD)
+        self._socket.close()
+        self._closed.set()
 
     def _readable(self) -> None:
         if self._held.is_more_than_others():
@@ -97,35 +136,52 @@ class Listener:
         self._loop.add_reader(self._socket, self._readable)
         self._accept()
 
-    def _accept(self) -> None:
+    def _accept(self) -> bool:
         try:
             connection, _ = self._socket.accept()
         except (BlockingIOError, InterruptedError, ConnectionAbortedError):
-            return  # another worker was faster, or the caller has gone
+            return False  # another worker was faster, or the caller has gone
         except OSError:
-            log.exception("a connection could not be accepted")
-            self._pause(TRY_AGAIN_S)
-            return
+            if self._closing:
+                self._loop.remove_reader(self._socket)
+            else:
+                log.exception("a connection could not be accepted")
+                self._pause(TRY_AGAIN_S)
+            return False
         connection.setblocking(False)
         self._held.add(1)  # now, and not when it has started: another one may be waiting
         task = self._loop.create_task(self._start(connection))
         self._starting.add(task)
         task.add_done_callback(self._starting.discard)
+        return True
 
     async def _start(self, connection: socket.socket) -> None:
-        protocol = self._factory()
+        protocol: Any = self._factory()
 
         def connection_lost(error: Exception | None) -> None:
             self._held.add(-1)
             del protocol.__dict__["connection_lost"]
             protocol.connection_lost(error)
 
+        def shutdown() -> None:
+            """Who is being answered gets the rest; who is idle may have sent something already."""
+            del protocol.__dict__["shutdown"]
+            cycle = protocol.cycle
+            if cycle is None or cycle.response_complete:
+                self._loop.call_later(LINGER_S, protocol.shutdown)
+            else:
+                protocol.shutdown()
+
         protocol.__dict__["connection_lost"] = connection_lost
+        protocol.__dict__["shutdown"] = shutdown
         try:
             await self._loop.connect_accepted_socket(lambda: protocol, connection, ssl=self._ssl)
         except OSError:  # the caller has gone already, or speaks no TLS
             if "connection_lost" in protocol.__dict__:
                 self._held.add(-1)
+        else:
+            if self._closing and "shutdown" in protocol.__dict__:  # uvicorn did not know it yet
+                protocol.shutdown()
 
 
 def spread_connections(held: Held) -> None:
@@ -136,7 +192,7 @@ def spread_connections(held: Held) -> None:
     async def create_server(factory: Factory, *args: Any, **options: Any) -> Any:
         if options.get("sock") is None:
             return await loop_creates(factory, *args, **options)
-        return Listener(held, factory, options["sock"], options.get("ssl"))
+        return Listener(held, factory, options["sock"], options.get("ssl"), options.get("backlog", BACKLOG))
 
     # uvicorn, which BentoML starts, asks its loop for a server and has no other way to be given one
     setattr(loop, "create_server", create_server)  # noqa: B010 - mypy knows it as a method

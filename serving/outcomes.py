@@ -23,7 +23,7 @@ from serving.errors import ErrorAnswer, InvalidRequest
 from serving.formats import CSV, JSON, LINES, lines_of
 
 OUTCOME_FORMATS = (JSON, LINES, CSV)
-_AT_ONCE = 1024
+_AT_ONCE = 512  # in one transaction, so that others wait for milliseconds only
 _COLUMNS = tuple(Outcome.model_fields)
 _ANSWER_COLUMNS = ("decision_id", "result", "error", "detail")
 

@@ -16,7 +16,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from preprocessing.errors import RisklineError
 from serving import metrics
-from serving.api import INVOCATIONS
+from serving.api import INVOCATIONS, ROUTES
 from serving.bodies import ClientGone, as_file, receive_body
 from serving.cores import cores
 from serving.errors import BodyTooLarge, ErrorAnswer, NotFound
@@ -29,6 +29,7 @@ from serving.settings import Settings
 PING, PARAMETERS, MODELS = "/ping", "/execution-parameters", "/models"
 _INVOKE = "/invoke"
 _ALLOWED = {PING: "GET", PARAMETERS: "GET", INVOCATIONS: "POST"}
+_UNNAMED = ROUTES | {INVOCATIONS, "/model", "/model/report"}  # the routes of the model that has no name
 _LARGEST_ORDER = 64 * 1024  # bytes of a request to load a model
 
 
@@ -41,6 +42,7 @@ class SageMaker:
     def __init__(self, lane: FastLane, then: ASGIApp, settings: Settings, hosting: Hosting, folder: Path) -> None:
         self._lane, self._then = lane, then
         self._folder = folder if hosting.multi_model else None
+        self._named_only = hosting.multi_model and settings.named_only
         self._models: Models | None = None
         workers = settings.workers or cores()
         self._parameters = to_json(hosting.execution_parameters(workers, settings.max_invocation_mb))
@@ -48,6 +50,8 @@ class SageMaker:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
             path: str = scope["path"]
+            if self._named_only and path in _UNNAMED:
+                return await self._answer(path, _NAMELESS, 0.0, send)
             if path == INVOCATIONS and scope["method"] == "POST" and (api := self._lane.api()) is not None:
                 return await self._lane.serve(api, INVOCATIONS, scope, receive, send)
             if path in _ALLOWED:
@@ -67,10 +71,10 @@ class SageMaker:
         await self._answer(path, answer, 0.0, send)
 
     async def _of_models(self, path: str, scope: Scope, receive: Receive, send: Send) -> None:
-        started = time.perf_counter()
+        if (api := self._lane.api()) is None:
+            return await self._answer(MODELS, NOT_READY, 0.0, send)
+        started, order = time.perf_counter(), b""
         try:
-            if (api := self._lane.api()) is None:
-                return await self._answer(MODELS, NOT_READY, 0.0, send)
             if self._models is None:
                 assert self._folder is not None, "there are no such routes: this is a bug"
                 self._models = Models(self._folder, api)
@@ -80,22 +84,24 @@ class SageMaker:
                 if (model := self._models.ready(name)) is None:
                     model = await asyncio.to_thread(self._models.api, name)
                 return await self._lane.serve(model, INVOCATIONS, scope, receive, send)
-            answer = await self._managed(self._models, name, scope, receive)
+            if not name and scope["method"] == "POST":
+                order = await _order(receive)
+            answer = await self._managed(self._models, name, scope, order)
         except ClientGone:
             return None
         except RisklineError as error:
             answer = error_answer(ErrorAnswer.of(error))
-        return await self._answer(MODELS, answer, time.perf_counter() - started, send)
+        headers = dict(scope["headers"])
+        request_id = api.request_id(headers)
+        api.count(MODELS, answer.status, time.perf_counter() - started, len(order), request_id, headers)
+        await send_answer(send, answer._replace(headers=[*answer.headers, (b"x-request-id", request_id.encode())]))
+        return None
 
-    async def _managed(self, models: Models, name: str, scope: Scope, receive: Receive) -> Answer:
+    async def _managed(self, models: Models, name: str, scope: Scope, order: bytes) -> Answer:
         method: str = scope["method"]
         if not name:
             if method == "POST":
-                order = await receive_body(receive, _LARGEST_ORDER)
-                body = as_file(order).read(_LARGEST_ORDER + 1)
-                if len(body) > _LARGEST_ORDER:
-                    raise BodyTooLarge(f"the body is larger than {_LARGEST_ORDER >> 10} KiB")
-                await asyncio.to_thread(models.load, body)
+                await asyncio.to_thread(models.load, order)
                 return json_answer(b"{}")
             if method == "GET":
                 pages = parse_qs(scope["query_string"].decode("latin-1")).get("next_page_token")
@@ -115,4 +121,15 @@ class SageMaker:
         await send_answer(send, answer)
 
 
+async def _order(receive: Receive) -> bytes:
+    """The body of a request to load a model."""
+    body = as_file(await receive_body(receive, _LARGEST_ORDER)).read(_LARGEST_ORDER + 1)
+    if len(body) > _LARGEST_ORDER:
+        raise BodyTooLarge(f"the body is larger than {_LARGEST_ORDER >> 10} KiB")
+    return body
+
+
+_NAMELESS = error_answer(
+    ErrorAnswer("not_found", "this endpoint has models by name only: POST /models/{name}/invoke, after POST /models")
+)
 _READY = Answer(200, [(b"content-length", b"0")], b"")

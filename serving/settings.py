@@ -58,7 +58,8 @@ class Settings(BaseModel):
         6,
         gt=0,
         le=1_048_576,
-        description="Largest body of /invocations in MiB: raise it to 1024 for an asynchronous endpoint.",
+        description="Largest body and largest answer of /invocations in MiB: raise it to 1024 for an asynchronous "
+        "endpoint.",
     )
     timeout_s: float = Field(
         60, gt=0, description="Seconds after which a request that is still not answered gets a 504."
@@ -95,6 +96,11 @@ class Settings(BaseModel):
     )
     fast_lane: bool = Field(
         True, description="false lets BentoML's own middleware handle the scoring routes: same answers, far slower."
+    )
+    named_only: bool = Field(
+        False,
+        description="true refuses to score without a model's name on a multi-model endpoint. The image sets it where "
+        "no model is mounted and RISKLINE_MODEL is not set: nobody chose the model in the image.",
     )
     access_log: bool = Field(False, description="true writes a JSON line for each request to stdout.")
 

@@ -11,6 +11,7 @@ from model.data import Labelled, read_labelled
 from model.storage import write_folder
 from model.train import BUNDLED, Options, train
 from preprocessing.schema import BAD, LABEL
+from tests.bento import build_bento
 
 # machines that run this are shared: how long an example takes says nothing
 settings.register_profile("shared machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -37,3 +38,11 @@ def model_folder(files: Mapping[str, bytes], tmp_path_factory: pytest.TempPathFa
     folder = tmp_path_factory.mktemp("model") / "artifact"
     write_folder(files, folder)
     return folder
+
+
+@pytest.fixture(scope="session")
+def bento_home(tmp_path_factory: pytest.TempPathFactory, model_folder: Path) -> Path:
+    """A BentoML home with the tests' model and a Bento built from it."""
+    home = tmp_path_factory.mktemp("bentoml")
+    build_bento(home, model_folder)
+    return home

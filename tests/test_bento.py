@@ -1,10 +1,7 @@
 """What `bentoml build` packs: enough to serve from anywhere, in an environment with the serving requirements alone."""
 
-import os
-import subprocess
 import sys
 import venv
-from collections.abc import Mapping
 from pathlib import Path
 
 import httpx
@@ -16,39 +13,16 @@ from model.artifact import Artifact, verify
 from model.data import Labelled
 from model.storage import write_archive
 from model.train import Options, train
+from tests.bento import ROOT, run
 from tests.generated import EXAMPLE
 
 pytestmark = pytest.mark.slow
 
-ROOT = Path(__file__).parent.parent
-
-
-def run(command: list[str], environment: Mapping[str, str], cwd: Path = ROOT) -> str:
-    done = subprocess.run(
-        command, cwd=cwd, env={**os.environ, **environment}, capture_output=True, text=True, timeout=600
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
-
 
 @pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory, model_folder: Path) -> Path:
-    """A BentoML home with the tests' model and a Bento built from it."""
-    home = tmp_path_factory.mktemp("bentoml")
-    environment = {"BENTOML_HOME": str(home), "BENTOML_DO_NOT_TRACK": "true"}
-    save = (
-        "from pathlib import Path; from model.storage import read_folder, save_to_store\n"
-        f"save_to_store(read_folder(Path({str(model_folder)!r})))"
-    )
-    run([sys.executable, "-c", save], environment)
-    run([sys.executable, "-m", "bentoml", "build"], environment)
-    return home
-
-
-@pytest.fixture(scope="module")
-def bento(home: Path) -> Path:
-    version = (home / "bentos/riskline/latest").read_text().strip()
-    return home / "bentos/riskline" / version
+def bento(bento_home: Path) -> Path:
+    version = (bento_home / "bentos/riskline/latest").read_text().strip()
+    return bento_home / "bentos/riskline" / version
 
 
 @pytest.fixture(scope="module")
@@ -100,10 +74,10 @@ def test_it_contains_the_model_that_was_newest(bento: Path, artifact: Artifact) 
 
 
 def test_it_serves_from_another_folder_with_the_serving_requirements_alone(
-    home: Path, tmp_path: Path, serving_python: Path, artifact: Artifact
+    bento_home: Path, tmp_path: Path, serving_python: Path, artifact: Artifact
 ) -> None:
     command = [str(serving_python), "-m", "bentoml", "serve", "riskline:latest", "--host", HOST, "--port"]
-    environment = {"BENTOML_HOME": str(home), "RISKLINE_WORKERS": "2"}
+    environment = {"BENTOML_HOME": str(bento_home), "RISKLINE_WORKERS": "2"}
     with running_server(environment, cwd=tmp_path, command=command) as server:
         answer = httpx.post(f"{server.url}/predict", json=EXAMPLE)
         assert answer.status_code == 200
@@ -111,21 +85,27 @@ def test_it_serves_from_another_folder_with_the_serving_requirements_alone(
 
 
 def test_it_scores_files_with_the_serving_requirements_alone(
-    home: Path, bento: Path, tmp_path: Path, serving_python: Path
+    bento_home: Path, bento: Path, tmp_path: Path, serving_python: Path
 ) -> None:
     header, row = ",".join(EXAMPLE), ",".join(map(str, EXAMPLE.values()))
     (tmp_path / "in.csv").write_text(f"{header}\n{row}\n")
     arguments = ["-m", "model.score", str(tmp_path / "in.csv"), str(tmp_path / "out.parquet")]
-    said = run([str(serving_python), *arguments], {"BENTOML_HOME": str(home)}, cwd=bento / "src")
+    said = run([str(serving_python), *arguments], {"BENTOML_HOME": str(bento_home)}, cwd=bento / "src")
     assert said.startswith("1 row, 0 refused")
     assert (tmp_path / "out.parquet").is_file()
 
 
-def test_a_configured_archive_goes_before_the_packed_model(home: Path, tmp_path: Path, labelled: Labelled) -> None:
+def test_a_configured_archive_goes_before_the_packed_model(
+    bento_home: Path, tmp_path: Path, labelled: Labelled
+) -> None:
     other = train(labelled, Options(seed=8, cv_seeds=0, report_seeds=0), step=lambda _: None)
     write_archive(other, tmp_path / "model.tar.gz")
     command = [sys.executable, "-m", "bentoml", "serve", "riskline:latest", "--host", HOST, "--port"]
-    environment = {"BENTOML_HOME": str(home), "RISKLINE_MODEL": str(tmp_path / "model.tar.gz"), "RISKLINE_WORKERS": "1"}
+    environment = {
+        "BENTOML_HOME": str(bento_home),
+        "RISKLINE_MODEL": str(tmp_path / "model.tar.gz"),
+        "RISKLINE_WORKERS": "1",
+    }
     with running_server(environment, cwd=tmp_path, command=command) as server:
         answer = httpx.post(f"{server.url}/predict", json=EXAMPLE)
         assert answer.json()["model_version"] == verify(other, "the other model").model_version

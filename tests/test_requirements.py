@@ -18,9 +18,15 @@ def test_serving_is_within_training_and_training_within_development() -> None:
     assert pins("serving") < pins("training") < pins("development")
 
 
-@pytest.mark.parametrize("name", ["serving", "training", "development"])
-def test_every_pin_has_hashes_and_no_address_gets_in(name: str) -> None:
-    text = (ROOT / f"requirements/{name}.txt").read_text()
+@pytest.mark.parametrize(
+    "path",
+    [
+        *(f"requirements/{name}.txt" for name in ("serving", "training", "development")),
+        "tests/container/sagemaker_sdk/requirements.txt",
+    ],
+)
+def test_every_pin_has_hashes_and_no_address_gets_in(path: str) -> None:
+    text = (ROOT / path).read_text()
     assert all("--hash=sha256:" in entry for entry in re.split(r"\n(?=[a-z0-9])", text))
     assert "//" not in text
 

@@ -1,21 +1,32 @@
-"""The engine, the image built from what a fresh clone has, and models to mount."""
+"""The engine, the image by both ways to it, models to mount, and containers for those who only ask."""
 
 import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
+from loadtest.container import Container, running_container
 from model.artifact import Artifact, verify
 from model.data import Labelled
 from model.storage import write_folder
 from model.train import Options, train
+from serving.container import MOUNTED_MODEL
+from tests.bento import bentoml, run
 from tests.lab.debian import LabError
 from tests.lab.engine import Engine, running_engine
 
 ROOT = Path(__file__).parent.parent.parent
-IMAGE = "riskline:test"
+ROOM = ("--memory=2g", "--cpus=2")  # for several models, and for large bodies
+
+
+def cannot_run(why: Exception) -> NoReturn:
+    """Skips what this machine lacks something for; CI lacks nothing."""
+    if os.environ.get("CI") == "true":
+        raise why
+    pytest.skip(str(why))
 
 
 @pytest.fixture(scope="session")
@@ -24,9 +35,7 @@ def engine() -> Iterator[Engine]:
         with running_engine() as engine:
             yield engine
     except LabError as error:
-        if os.environ.get("CI") == "true":
-            raise
-        pytest.skip(str(error))
+        cannot_run(error)
 
 
 @pytest.fixture(scope="session")
@@ -38,10 +47,19 @@ def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.fixture(scope="session")
-def image(engine: Engine, clone: Path) -> str:
-    engine.build(clone, IMAGE)
-    return IMAGE
+@pytest.fixture(scope="session", params=["dockerfile", "bento"])
+def image(request: pytest.FixtureRequest, engine: Engine) -> str:
+    """Built by `make container`, from what a fresh clone has, or by `bentoml build` and `bentoml containerize`."""
+    tag = f"riskline:test-{request.param}"
+    if request.param == "dockerfile":
+        options = f"BUILD_OPTIONS=--network=host --build-arg=BASE={engine.base}"
+        clone = request.getfixturevalue("clone")
+        run(["make", "container", f"IMAGE={tag}", options], engine.docker.environment, cwd=clone)
+    else:
+        home = request.getfixturevalue("bento_home")
+        named = ["riskline:latest", "--image-tag", tag, "--opt", "network=host"]
+        bentoml(home, "containerize", *named, **engine.docker.environment)
+    return tag
 
 
 @pytest.fixture(scope="session")
@@ -51,3 +69,18 @@ def other(labelled: Labelled, tmp_path_factory: pytest.TempPathFactory) -> tuple
     folder = tmp_path_factory.mktemp("other") / "model"
     write_folder(files, folder)
     return folder, verify(files, "the other model")
+
+
+@pytest.fixture(scope="session")
+def served(engine: Engine, image: str) -> Iterator[Container]:
+    """The image as it comes, on one core, with the model that is in it."""
+    with running_container(engine.docker, image) as container:
+        yield container
+
+
+@pytest.fixture(scope="session")
+def endpoint(engine: Engine, image: str, other: tuple[Path, Artifact]) -> Iterator[Container]:
+    """The image as SageMaker starts it, with room, the other model mounted."""
+    mounts = {other[0]: str(MOUNTED_MODEL)}
+    with running_container(engine.docker, image, options=ROOM, mounts=mounts, ready_path="/ping") as container:
+        yield container

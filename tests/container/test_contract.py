@@ -1,30 +1,20 @@
 """SageMaker's contract, held by the image: read-only, without rights, the model mounted."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from contextlib import AbstractContextManager
-from pathlib import Path
 
 import pytest
 
 pytest.register_assert_rewrite("tests.sagemaker.contract")
 
-from loadtest.container import Container, running_container  # noqa: E402
-from model.artifact import Artifact  # noqa: E402
-from serving.container import BUILT_IN_MODEL, MOUNTED_MODEL  # noqa: E402
+from loadtest.container import running_container  # noqa: E402
+from serving.container import BUILT_IN_MODEL  # noqa: E402
+from tests.container.conftest import ROOM  # noqa: E402
 from tests.lab.engine import Engine  # noqa: E402
 from tests.sagemaker.contract import *  # noqa: E402, F403
 from tests.sagemaker.contract import Endpoint, Started  # noqa: E402
 
 pytestmark = [pytest.mark.slow, pytest.mark.container]
-
-ROOM = ["--memory=2g", "--cpus=2"]  # for several models, and for large bodies
-
-
-@pytest.fixture(scope="session")
-def endpoint(engine: Engine, image: str, other: tuple[Path, Artifact]) -> Iterator[Container]:
-    mounts = {other[0]: str(MOUNTED_MODEL)}
-    with running_container(engine.docker, image, options=ROOM, mounts=mounts, ready_path="/ping") as container:
-        yield container
 
 
 @pytest.fixture(scope="session")
@@ -35,6 +25,7 @@ def model_path() -> str:
 @pytest.fixture(scope="session")
 def started(engine: Engine, image: str) -> Started:
     def start(environment: Mapping[str, str]) -> AbstractContextManager[Endpoint]:
-        return running_container(engine.docker, image, options=ROOM, env=environment, ready_path="/ping")
+        chosen = {"RISKLINE_MODEL": str(BUILT_IN_MODEL), **environment}
+        return running_container(engine.docker, image, options=ROOM, env=chosen, ready_path="/ping")
 
     return start

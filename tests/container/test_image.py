@@ -29,9 +29,13 @@ def test_it_says_what_it_is(engine: Engine, image: str) -> None:
     labels = described["Config"]["Labels"]
     assert labels["org.opencontainers.image.version"] == VERSION
     assert all(labels[f"com.amazonaws.sagemaker.capabilities.{name}"] == "true" for name in LABELS)
-    assert described["Config"]["User"] == "1000:1000"
+    # BentoML's last step names its user, 1000 as well; for runAsNonRoot Kubernetes has to be given the number
+    assert described["Config"]["User"] == ("bentoml" if image.endswith("bento") else "1000:1000")
+    assert within(engine, image, "id -u; id -g").split() == ["1000", "1000"]
     assert described["Config"]["Cmd"] == ["serve"]
-    assert list(described["Config"]["ExposedPorts"]) == ["8080/tcp"]
+    bentomls_own = {"3000/tcp", "3001/tcp"} if image.endswith("bento") else set()  # nothing listens there
+    assert set(described["Config"]["ExposedPorts"]) == {"8080/tcp"} | bentomls_own
+    assert described["Config"]["Healthcheck"]["Test"] == ["CMD", "python", "-m", "serving.container", "health"]
 
 
 def test_it_stays_small(engine: Engine, image: str) -> None:

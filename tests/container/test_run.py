@@ -1,13 +1,12 @@
 """The image as SageMaker and careful operators run it: read-only, without rights, limited."""
 
-import http.client
 import json
 import shutil
 import socket
 import threading
 import time
 from collections.abc import Callable
-from contextlib import ExitStack, closing
+from contextlib import ExitStack
 from pathlib import Path
 
 import httpx
@@ -17,7 +16,8 @@ import pytest
 
 from loadtest.container import Container, running_container
 from loadtest.container_footprint import footprint
-from loadtest.server import HOST, ServerNotReadyError
+from loadtest.drain import ended_under_load
+from loadtest.server import HOST, READY_WITHIN_S, ServerNotReadyError
 from model.artifact import GRAPH, Artifact
 from model.storage import MANIFEST
 from preprocessing.encode import encode
@@ -30,12 +30,11 @@ pytestmark = [pytest.mark.slow, pytest.mark.container]
 MOUNTED = "/opt/ml/model"
 MOST_MIB_WHEN_IDLE = 250
 BULK_ROWS = 200_000  # more than a second of work, and far less than the time to drain
-JSON = {"content-type": "application/json"}
 HEAD = b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n"
 Other = tuple[Path, Artifact]
 
 
-def eventually(true: Callable[[], bool], within_s: float = 30) -> None:
+def eventually(true: Callable[[], bool], within_s: float = READY_WITHIN_S) -> None:
     deadline = time.monotonic() + within_s
     while not true():
         assert time.monotonic() < deadline, "not within the deadline"
@@ -75,11 +74,8 @@ def test_it_serves_the_mounted_model_as_any_user_and_can_write_nowhere(
         eventually(lambda: container.inspect("{{.State.Health.Status}}") == "healthy")
 
 
-def test_without_a_mounted_model_it_serves_the_one_trained_at_build(
-    engine: Engine, image: str, artifact: Artifact
-) -> None:
-    with running_container(engine.docker, image) as container:
-        assert httpx.post(f"{container.url}/predict", json=EXAMPLE).json()["model_version"] == artifact.model_version
+def test_without_a_mounted_model_it_serves_the_one_trained_at_build(served: Container, artifact: Artifact) -> None:
+    assert httpx.post(f"{served.url}/predict", json=EXAMPLE).json()["model_version"] == artifact.model_version
 
 
 def test_serving_needs_no_network(engine: Engine, image: str) -> None:
@@ -101,9 +97,8 @@ def test_serving_needs_no_network(engine: Engine, image: str) -> None:
         )
 
 
-def test_workers_follow_the_limit_and_not_the_machine(engine: Engine, image: str) -> None:
-    with running_container(engine.docker, image, options=["--cpus=1"]) as container:
-        assert workers(container) == 1
+def test_workers_follow_the_limit_and_not_the_machine(engine: Engine, image: str, served: Container) -> None:
+    assert workers(served) == 1
     machine = len(psutil.Process().cpu_affinity() or [0])
     with running_container(engine.docker, image, options=[f"--cpus={machine}", "--memory=2g"]) as container:
         assert workers(container) == machine
@@ -154,6 +149,23 @@ def test_a_model_that_did_not_arrive_is_not_replaced_by_the_one_in_the_image(
     assert f"{MOUNTED} is empty; mount a model there" in last_words(engine, image, {}, {tmp_path / "model": MOUNTED})
 
 
+def test_a_multi_model_endpoint_starts_with_nothing_and_answers_with_what_it_is_given(
+    engine: Engine, image: str, other: Other, tmp_path: Path
+) -> None:
+    folder, artifact = other
+    (tmp_path / "model").mkdir()
+    mounts = {tmp_path / "model": MOUNTED, folder: "/opt/ml/models/a/model"}
+    env = {"SAGEMAKER_MULTI_MODEL": "true"}
+    with running_container(engine.docker, image, env=env, mounts=mounts, ready_path="/ping") as container:
+        for path in ("/invocations", "/predict"):
+            refused = httpx.post(container.url + path, json=EXAMPLE)
+            assert (refused.status_code, refused.json()["error"]) == (404, "not_found")
+        load = {"model_name": "a", "url": "/opt/ml/models/a/model"}
+        assert httpx.post(f"{container.url}/models", json=load).status_code == 200
+        answer = httpx.post(f"{container.url}/models/a/invoke", json=EXAMPLE)
+        assert answer.json()["model_version"] == artifact.model_version
+
+
 @pytest.mark.parametrize(
     ("env", "expected"),
     [
@@ -190,23 +202,7 @@ def last_words(engine: Engine, image: str, env: dict[str, str], mounts: dict[Pat
 
 def test_sigterm_under_load_loses_nothing_that_was_under_way(engine: Engine, image: str) -> None:
     body = json.dumps(EXAMPLE).encode()
-    statuses: list[int] = []
     bulk: list[str] = []
-    lost: list[str] = []
-    stopping = threading.Event()
-
-    def ask_until_it_ends() -> None:
-        connection = http.client.HTTPConnection(HOST, container.port, timeout=60)
-        with closing(connection):
-            try:
-                while True:
-                    connection.request("POST", "/predict", body, JSON)
-                    answer = connection.getresponse()
-                    answer.read()
-                    statuses.append(answer.status)
-            except (ConnectionError, http.client.RemoteDisconnected) as error:
-                if not stopping.is_set():  # after it, an idle connection may close while the next request is written
-                    lost.append(repr(error))
 
     def ask_in_bulk() -> None:
         headers = {"content-type": "application/jsonlines"}
@@ -220,20 +216,18 @@ def test_sigterm_under_load_loses_nothing_that_was_under_way(engine: Engine, ima
             client.sendall(HEAD % len(body) + body)
             assert b"200 OK" in whole_answer(client)
             client.sendall(HEAD % len(body) + body[:half])
-        threads = [threading.Thread(target=target) for target in (ask_in_bulk, *[ask_until_it_ends] * 4)]
-        for thread in threads:
-            thread.start()
-        eventually(lambda: len(statuses) > 500)
-        stopping.set()
-        container.docker("kill", "--signal=TERM", container.name)
-        for client in started:
-            client.sendall(body[half:])
+        in_bulk = threading.Thread(target=ask_in_bulk)
+        in_bulk.start()
+
+        def end() -> None:
+            container.docker("kill", "--signal=TERM", container.name)
+            for client in started:
+                client.sendall(body[half:])
+
+        assert ended_under_load(container.port, end).lost == []
         assert all(b"200 OK" in whole_answer(client) for client in started)
         assert container.stop() == 0, "it had to be killed"
-        for thread in threads:
-            thread.join(60)
-    assert set(statuses) == {200}
-    assert lost == []
+        in_bulk.join(60)
     assert bulk[0].count('"tier"') == BULK_ROWS
 
 

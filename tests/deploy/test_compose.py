@@ -109,7 +109,7 @@ def test_the_service_takes_its_settings_and_has_time_to_drain(services: dict[str
 
 
 def test_the_model_can_come_from_a_folder(tmp_path: Path) -> None:
-    (tmp_path / "compose.yaml").write_text(FILE.read_text().replace("# volumes:", "volumes:"))
-    [mount] = understood(tmp_path / "compose.yaml")["riskline"]["volumes"]
+    (tmp_path / "compose.yaml").write_text(FILE.read_text().replace("# - /srv", "- /srv"))
+    _, mount = understood(tmp_path / "compose.yaml")["riskline"]["volumes"]
     assert mount["target"] == str(MOUNTED_MODEL)
     assert mount["read_only"] is True

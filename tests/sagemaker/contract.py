@@ -364,6 +364,17 @@ def test_6_mib_are_taken_and_a_byte_more_is_not(endpoint: Endpoint) -> None:
     assert (answer.status_code, error_of(answer)) == (413, "body_too_large")
 
 
+def test_an_answer_above_6_mib_says_to_send_fewer_rows(endpoint: Endpoint) -> None:
+    row = written([EXAMPLE], CSV)
+    answers = [invoke(endpoint, row * rows, CSV, accept=LINES) for rows in (20_000, 40_000)]
+    assert [answer.status_code for answer in answers] == [200, 413]
+    assert len(answers[0].content) <= 6 * MIB < 2 * len(answers[0].content)
+    assert error_of(answers[1]) == "answer_too_large"
+    assert "send fewer rows" in answers[1].json()["message"]
+    assert "RISKLINE_MAX_INVOCATION_MB" in answers[1].json()["message"]
+    assert invoke(endpoint, row * 40_000, CSV).status_code == 200, "the shorter format fits"
+
+
 # invocations: headers -------------------------------------------------------------------------------------------------
 
 
@@ -518,6 +529,9 @@ def test_a_batch_job_loses_no_file_over_a_refused_record(started: Started) -> No
             said = [json.loads(line) for line in answer.text.splitlines()]
             assert ["probability" in row for row in said] == [line == ONE for line in body]
         assert "probability" in invoke(endpoint, json.dumps(EXAMPLE, indent=1).encode()).json()
+        answer = invoke(endpoint, written([EXAMPLE] * 15_000, CSV), CSV, accept=LINES)
+        assert (answer.status_code, answer.text.count("\n")) == (200, 15_000), "an answer may be larger than a body"
+        assert len(answer.content) > MIB
         answer = invoke(endpoint, written([EXAMPLE] * 20_000, LINES), LINES)
         assert (answer.status_code, error_of(answer)) == (413, "body_too_large")
         assert "SAGEMAKER_MAX_PAYLOAD_IN_MB" in answer.json()["message"]

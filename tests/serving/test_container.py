@@ -38,16 +38,25 @@ def test_a_mounted_model_goes_before_the_configured_one_and_that_before_the_one_
     mounted, absent = tmp_path / "model", tmp_path / "absent"
     mounted.mkdir()
     (mounted / "manifest.json").touch()
-    assert model({"RISKLINE_MODEL": "/mine"}, mounted) == str(mounted)
-    assert model({"RISKLINE_MODEL": "/mine"}, absent) == "/mine"
-    assert model({}, absent, Path("/built-in")) == "/built-in"
+    assert model({"RISKLINE_MODEL": "/mine"}, mounted) == {"RISKLINE_MODEL": str(mounted)}
+    assert model({"RISKLINE_MODEL": "/mine"}, absent) == {"RISKLINE_MODEL": "/mine"}
+    assert model({}, absent, Path("/built-in")) == {"RISKLINE_MODEL": "/built-in"}
 
 
 def test_the_model_in_the_image_does_not_stand_in_for_one_that_did_not_arrive(tmp_path: Path) -> None:
     with pytest.raises(StartError, match=f"{tmp_path} is empty; mount a model there, or set RISKLINE_MODEL=/built-in "):
         model({}, tmp_path, Path("/built-in"))
-    assert model({"RISKLINE_MODEL": "/built-in"}, tmp_path) == "/built-in"
-    assert model({"SAGEMAKER_MULTI_MODEL": "true"}, tmp_path, Path("/built-in")) == "/built-in"
+    assert model({"RISKLINE_MODEL": "/built-in"}, tmp_path) == {"RISKLINE_MODEL": "/built-in"}
+
+
+def test_nor_does_it_answer_on_a_multi_model_endpoint_that_starts_with_nothing(tmp_path: Path) -> None:
+    several, stands_in = (
+        {"SAGEMAKER_MULTI_MODEL": "true"},
+        {"RISKLINE_MODEL": "/built-in", "RISKLINE_NAMED_ONLY": "true"},
+    )
+    for mounted in (tmp_path, tmp_path / "absent"):
+        assert model(several, mounted, Path("/built-in")) == stands_in
+        assert model({**several, "RISKLINE_MODEL": "/mine"}, mounted) == {"RISKLINE_MODEL": "/mine"}
 
 
 @pytest.mark.parametrize("arguments", [[], ["serve"]])

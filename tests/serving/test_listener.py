@@ -13,6 +13,7 @@ import uvloop
 
 from loadtest.server import Server
 from serving import listener
+from serving.draining import DRAINING
 from serving.listener import Held, Listener, spread_connections
 from tests.serving.test_server import eventually
 
@@ -22,6 +23,25 @@ NEVER_S = 3600.0
 
 class Silent(asyncio.Protocol):
     """Says nothing."""
+
+
+class Leaving(Silent):
+    """Has uvicorn's attributes, and no request."""
+
+    cycle = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = transport
+
+    def shutdown(self) -> None:
+        self._transport.close()
+
+
+@pytest.fixture(autouse=True)
+def quickly(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody lingers, and this process is not taken for one that ends."""
+    monkeypatch.setattr(listener, "LINGER_S", 0.001)
+    monkeypatch.setattr(DRAINING, "begun", False)
 
 
 @pytest.fixture(params=[asyncio.new_event_loop, uvloop.new_event_loop], ids=["asyncio", "uvloop"])
@@ -107,11 +127,14 @@ def test_new_connections_go_to_the_worker_that_holds_fewer(
         callers = [await asyncio.open_connection(*listening.getsockname()) for _ in range(5)]
         await until(lambda: own(busy) + own(idle) == 10)
         assert own(busy) == own(idle) == 5
+        for _, writer in callers:
+            writer.close()
+        busy.add(-5)
         for server, sock in zip(servers, sockets, strict=True):
             server.close()
             sock.close()
-        for _, writer in callers:
-            writer.close()
+        for server in servers:
+            await server.wait_closed()
 
     run(connect())
 
@@ -124,8 +147,10 @@ def test_nobody_waits_for_a_worker_that_hangs(run: Run, file: Path, listening: s
         _, writer = await asyncio.open_connection(*listening.getsockname())
         await until(lambda: own(busy) == 6)
         assert own(hanging) == 0
-        server.close()
+        busy.add(-5)
         writer.close()
+        server.close()
+        await server.wait_closed()
 
     run(connect())
 
@@ -141,18 +166,19 @@ def test_who_speaks_no_tls_is_no_longer_counted(run: Run, file: Path, listening:
         writer.close()
         await until(lambda: own(held) == 0)
         server.close()
+        await server.wait_closed()
 
     run(connect())
 
 
 class FullSocket(socket.socket):
-    """A listening socket that has met the limit of open files once."""
+    """A listening socket that has met the limit of open files once; its duplicates share that."""
 
     met = False
 
     def accept(self) -> tuple[socket.socket, object]:
-        if not self.met:
-            self.met = True
+        if not FullSocket.met:
+            FullSocket.met = True
             raise OSError(errno.EMFILE, "too many open files")
         return super().accept()
 
@@ -161,6 +187,7 @@ def test_too_many_open_files_end_nothing(
     run: Run, file: Path, listening: socket.socket, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(listener, "TRY_AGAIN_S", 0.001)
+    monkeypatch.setattr(FullSocket, "met", False)
 
     async def connect() -> None:
         held = Held(file, 1)
@@ -169,8 +196,50 @@ def test_too_many_open_files_end_nothing(
             _, writer = await asyncio.open_connection(*listening.getsockname())
             await until(lambda: own(held) == 1)
             assert full.met
-            server.close()
             writer.close()
+            server.close()
+            await server.wait_closed()
+
+    run(connect())
+
+
+def test_a_worker_that_ends_leaves_new_connections_to_the_others(
+    run: Run, file: Path, listening: socket.socket
+) -> None:
+    async def connect() -> None:
+        ending, staying = Held(file, 1), Held(file, 2)
+        servers = [Listener(held, Silent, listening, None) for held in (ending, staying)]
+        servers[0].close()
+        await servers[0].wait_closed()
+        writers = [(await asyncio.open_connection(*listening.getsockname()))[1] for _ in range(3)]
+        await until(lambda: own(staying) == 3)
+        assert own(ending) == 0
+        for writer in writers:
+            writer.close()
+        servers[1].close()
+        await servers[1].wait_closed()
+
+    run(connect())
+
+
+def test_the_last_worker_takes_who_has_connected_and_has_the_rest_refused(
+    run: Run, file: Path, listening: socket.socket
+) -> None:
+    async def connect() -> None:
+        held = Held(file, 1)
+        server = Listener(held, Leaving, listening, None)
+        server.close()
+        _, writer = await asyncio.open_connection(*listening.getsockname())
+        await until(lambda: own(held) == 1)
+        writer.close()
+        await server.wait_closed()
+        with pytest.raises(ConnectionRefusedError):
+            await asyncio.open_connection(*listening.getsockname())
+        again = Listener(Held(file, 1), Leaving, listening, None)  # one that takes its place
+        _, writer = await asyncio.open_connection(*listening.getsockname())
+        writer.close()
+        again.close()
+        await again.wait_closed()
 
     run(connect())
 

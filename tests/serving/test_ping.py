@@ -1,4 +1,4 @@
-"""SageMaker's probe before and after the worker's Api is there."""
+"""SageMaker's probe before and after the worker's Api is there, and what is noted of its other routes."""
 
 import asyncio
 import json
@@ -19,16 +19,17 @@ async def nobody(scope: Scope, receive: Receive, send: Send) -> None:  # noqa: A
     raise AssertionError("nothing of SageMaker's goes any further")
 
 
-def asked(app: SageMaker, method: str, path: str) -> tuple[int, bytes]:
+def asked(app: SageMaker, method: str, path: str, order: bytes = b"", **headers: str) -> tuple[int, bytes]:
     sent: list[Message] = []
 
     async def send(message: Message) -> None:
         sent.append(message)
 
     async def receive() -> Message:
-        return {"type": "http.request", "body": b""}
+        return {"type": "http.request", "body": order}
 
-    scope = {"type": "http", "method": method, "path": path, "headers": [], "query_string": b""}
+    sent_headers = [(name.replace("_", "-").encode(), value.encode()) for name, value in headers.items()]
+    scope = {"type": "http", "method": method, "path": path, "headers": sent_headers, "query_string": b""}
     asyncio.run(app(scope, receive, send))
     start, body = sent
     return start["status"], body["body"]
@@ -53,3 +54,35 @@ def test_ping_is_empty_once_it_has(artifact: Artifact, tmp_path: Path) -> None:
     lane = FastLane(nobody, lambda: api, 60)
     assert asked(SageMaker(lane, nobody, Settings(), Hosting(), tmp_path), "GET", "/ping") == (200, b"")
     api.close()
+
+
+@pytest.mark.parametrize("path", ["/invocations", "/predict", "/predict_batch", "/explain", "/model", "/model/report"])
+def test_where_models_have_names_only_it_is_ready_and_no_other_answers(
+    artifact: Artifact, tmp_path: Path, path: str
+) -> None:
+    api = Api(artifact, Settings())
+    lane = FastLane(nobody, lambda: api, 60)
+    app = SageMaker(lane, nobody, Settings(named_only=True), Hosting(multi_model=True), tmp_path)
+    assert asked(app, "GET", "/ping") == (200, b"")
+    status, body = asked(app, "POST", path)
+    assert (status, json.loads(body)["error"]) == (404, "not_found")
+    assert asked(app, "GET", "/models") == (200, b'{"models":[]}')
+    api.close()
+
+
+def test_requests_about_models_are_in_the_access_log(
+    artifact: Artifact, model_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    settings = Settings(access_log=True)
+    api = Api(artifact, settings)
+    app = SageMaker(FastLane(nobody, lambda: api, 60), nobody, settings, Hosting(multi_model=True), tmp_path)
+    order = json.dumps({"model_name": "a", "url": str(model_folder)}).encode()
+    assert asked(app, "POST", "/models", order, x_request_id="mine", traceparent="00-4bf9-00f0-01") == (200, b"{}")
+    assert asked(app, "POST", "/models", order)[0] == 409
+    assert asked(app, "DELETE", "/models/b")[0] == 404
+    api.close()
+    logged = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [(line["route"], line["status"], line["bytes_in"]) for line in logged] == [
+        ("/models", 200, len(order)), ("/models", 409, len(order)), ("/models", 404, 0),
+    ]  # fmt: skip
+    assert (logged[0]["request_id"], logged[0]["traceparent"]) == ("mine", "00-4bf9-00f0-01")
