@@ -57,7 +57,7 @@ def test_what_a_reviewer_noted_of_the_applicant_goes_too(
     recorded(log, batch)
     log.drain()
     reviews = SQLiteReviews(tmp_path / STORE)
-    reviews.review(batch.ids[0], Review("ann", "approve", "lives next door to me", None))
+    reviews.review(batch.ids[0], Review(reviewer="ann", verdict="approve", note="lives next door to me"))
     assert files_with(tmp_path, b"next door") != []
     forget(tmp_path, store, batch.ids, "a test")
     [review] = reviews.get(batch.ids[0]).reviews
