@@ -42,9 +42,11 @@ def folder(tmp_path: Path) -> Path:
 def api(artifact: Artifact, folder: Path) -> Iterator[Api]:
     """A worker whose policy sends every decision to the queue."""
     everything = artifact.policy.model_copy(update={"review": Review(tiers=("low", "medium", "high"))})
-    made = Api(verify(with_policy(artifact, everything), "the tests' model"), Settings(max_rows=5), log=Log(folder))
+    log = Log(folder)
+    made = Api(verify(with_policy(artifact, everything), "the tests' model"), Settings(max_rows=5), log=log)
     yield made
     made.close()
+    log.close()
 
 
 def ask(
