@@ -187,6 +187,12 @@ def _forget_the_dead() -> None:
             continue
 
 
+def count_recorded(seconds: float) -> None:
+    """Counts how long a batch's decisions took to be on disk."""
+    with _lock:
+        STAGES.observe(("record",), seconds)
+
+
 def flush() -> None:
     with _lock:
         for metric in _GATHERED:
