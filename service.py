@@ -106,7 +106,9 @@ class Riskline:
             load_model()
             if SETTINGS.shadow:
                 open_artifact(SETTINGS.shadow)
-            if SETTINGS.record != "none":
+            if SETTINGS.record == "none":
+                print("riskline: decisions are not recorded; RISKLINE_DECISIONS names where they can be")  # noqa: T201
+            else:
                 store = SQLiteStore(folder(SETTINGS.decisions) / STORE)
                 store.check()
                 store.close()
