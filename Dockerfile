@@ -25,6 +25,7 @@ COPY requirements/training.txt /requirements/
 RUN pip --python /opt/riskline/environment/bin/python install --no-cache-dir --require-hashes --no-compile \
         -r /requirements/training.txt
 WORKDIR /opt/riskline/source
+COPY decisions/ decisions/
 COPY model/ model/
 COPY preprocessing/ preprocessing/
 RUN ../environment/bin/python -m model.train --out /opt/riskline/model
@@ -36,10 +37,10 @@ COPY serving/ serving/
 COPY decisions/ decisions/
 # serving's part of model/, as bentofile.yaml lists it
 COPY model/__init__.py model/artifact.py model/changes.py model/errors.py model/graph.py model/places.py \
-     model/policy.py model/reference.py model/score.py model/storage.py model/
+     model/policy.py model/promote.py model/promotion.py model/reference.py model/score.py model/storage.py model/
 COPY preprocessing/ preprocessing/
-# the features are inside the model's graph
-RUN rm preprocessing/features.py && ../environment/bin/python -m compileall -q .
+# the features are inside the model's graph, and decisions/labelled.py is for training
+RUN rm preprocessing/features.py decisions/labelled.py && ../environment/bin/python -m compileall -q .
 
 FROM training AS model
 

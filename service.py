@@ -18,14 +18,14 @@ from bentoml._internal.configuration.containers import BentoMLContainer
 from bentoml._internal.context import server_context
 from starlette.responses import Response
 
-from decisions.artifacts import keep
 from decisions.log import Limits, Log
 from decisions.places import STORE, folder
 from decisions.sqlite import SQLiteStore
+from decisions.sqlite_shadows import SQLiteShadows
 from decisions.target import prove as prove_store
 from decisions.target import target
 from model.artifact import Artifact, open_artifact
-from model.storage import STORE_NAME
+from model.promotion import Promotions
 from preprocessing.errors import RisklineError
 from serving import metrics
 from serving.api import Api
@@ -45,6 +45,8 @@ from serving.image import IMAGE
 from serving.listener import Held, spread_connections
 from serving.messages import Request
 from serving.settings import settings
+from serving.shadow import Shadow
+from serving.switch import Switch
 
 MOUNTED_MODEL = Path("/opt/ml/model")  # where SageMaker unpacks a model.tar.gz
 
@@ -62,11 +64,14 @@ if "PROMETHEUS_MULTIPROC_DIR" not in os.environ:
 BentoMLContainer.prometheus_multiproc_dir.set(os.environ["PROMETHEUS_MULTIPROC_DIR"])
 
 
+def fixed_model() -> str:
+    """The mounted model if there is one, else the configured one; empty where the model may be promoted."""
+    return str(MOUNTED_MODEL) if MOUNTED_MODEL.is_dir() and any(MOUNTED_MODEL.iterdir()) else SETTINGS.model
+
+
 def load_model() -> Artifact:
-    """The mounted model if there is one, else the configured one, else the newest of the store; verified."""
-    if MOUNTED_MODEL.is_dir() and any(MOUNTED_MODEL.iterdir()):
-        return open_artifact(str(MOUNTED_MODEL))
-    return open_artifact(SETTINGS.model or f"{STORE_NAME}:latest")
+    """The fixed model, else the promoted one, else the newest of the store; verified."""
+    return open_artifact(fixed_model() or Promotions().model())
 
 
 def open_log() -> Log | None:
@@ -75,6 +80,14 @@ def open_log() -> Log | None:
         return None
     limits = Limits(SETTINGS.max_unrecorded, int(SETTINGS.max_journal_mb * 2**20), SETTINGS.gather_ms / 1000)
     return Log(folder(SETTINGS.decisions), limits, target(SETTINGS.store, SETTINGS.expire_days))
+
+
+def open_shadow() -> Shadow | None:
+    """The challenger, if there is one; what it says is kept where decisions are."""
+    if not SETTINGS.shadow:
+        return None
+    store = None if SETTINGS.record == "none" else SQLiteShadows(folder(SETTINGS.decisions) / STORE)
+    return Shadow(open_artifact(SETTINGS.shadow), store)
 
 
 @bentoml.service(
@@ -92,22 +105,31 @@ class Riskline:
     def prove() -> None:
         """Runs once before any worker starts: what does not verify ends start-up in one line."""
         try:
-            artifact = load_model()
-            if SETTINGS.record != "none":
-                SQLiteStore(folder(SETTINGS.decisions) / STORE).close()
+            load_model()
+            if SETTINGS.shadow:
+                open_artifact(SETTINGS.shadow)
+            if SETTINGS.record == "none":
+                print("riskline: decisions are not recorded; RISKLINE_DECISIONS names where they can be")  # noqa: T201
+            else:
+                store = SQLiteStore(folder(SETTINGS.decisions) / STORE)
+                store.check()
+                store.close()
                 prove_store(SETTINGS.store)
-                keep(folder(SETTINGS.decisions), artifact)
         except RisklineError as error:
             sys.exit(f"riskline: {error.message}")
 
     def __init__(self) -> None:
+        promotions = Promotions()
+        note, stamp = promotions.worker(), promotions.stamp()
         artifact = load_model()  # verified: the golden rows have been scored right
-        metrics.MODEL.labels(artifact.model_version, artifact.policy_version).set(1)
-        self.api = Api(artifact, SETTINGS, HOSTING, open_log())
+        metrics.show_model(artifact)
+        self._log, self._shadow = open_log(), open_shadow()
+        self.api = Api(artifact, SETTINGS, HOSTING, self._log, self._shadow)
+        self._switch = Switch(self.api, promotions, note, stamp, fixed_model())
 
     @bentoml.on_startup
     async def start(self) -> None:
-        self._beside = [asyncio.create_task(self.api.housekeeping())]
+        self._beside = [asyncio.create_task(self.api.housekeeping()), asyncio.create_task(self._switch.watch())]
         if SETTINGS.archive and SETTINGS.record != "none" and server_context.worker_index in (None, 1):
             self._beside.append(asyncio.create_task(keep_archived(SETTINGS)))
         if worker := server_context.worker_index:
@@ -121,11 +143,15 @@ class Riskline:
     async def stop(self) -> None:
         for task in self._beside:
             task.cancel()
+        self._switch.close()
         self.api.close()
+        for opened in (self._shadow, self._log):
+            if opened:
+                opened.close()
 
     async def __is_ready__(self) -> bool:
         """BentoML asks for /readyz; once it is asked at all, the model has proved itself."""
-        return self.api.log is None or not self.api.log.is_full
+        return self._log is None or not self._log.is_full
 
     @bentoml.api(input_spec=ApplicationInput, output_spec=ScoreOutput)
     async def predict(self, request: Request, /) -> Response:

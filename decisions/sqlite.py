@@ -59,6 +59,15 @@ CREATE TABLE archives (
     planned INTEGER NOT NULL,   -- the newest n that may be there
     PRIMARY KEY (target, dataset)
 ) STRICT;
+CREATE TABLE shadows (
+    id TEXT NOT NULL,           -- the decision's
+    model_version TEXT NOT NULL,
+    policy_version TEXT NOT NULL,
+    probability REAL NOT NULL,
+    tier TEXT NOT NULL,
+    time TEXT NOT NULL,
+    PRIMARY KEY (id, model_version, policy_version)
+) STRICT, WITHOUT ROWID;
 CREATE INDEX decisions_by_time ON decisions (time);
 CREATE INDEX decisions_by_channel ON decisions (channel);
 CREATE INDEX decisions_by_model_version ON decisions (model_version);
@@ -144,7 +153,10 @@ class SQLiteStore:
                 run(f"PRAGMA user_version = {VERSION}")
             elif version != VERSION:
                 raise StoreError(f"{self.path} was written by another version of Riskline (form {version})")
-        [[verdict]] = run("PRAGMA quick_check(1)")
+
+    def check(self) -> None:
+        """Reads all of it, some seconds for a million decisions; StoreError where it is damaged."""
+        [[verdict]] = self._run("PRAGMA quick_check(1)")
         if verdict != "ok":
             raise StoreError(f"{self.path} is damaged ({verdict}); restore it from a backup or move it away")
 

@@ -1,10 +1,10 @@
 """Labelled applications from CSV or Parquet, judged by the schema before anything is trained on them."""
 
 import hashlib
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -14,12 +14,23 @@ import pyarrow.parquet
 
 from model.errors import TrainingDataError
 from model.groups import Grouping, grouped, is_audited
-from preprocessing.columns import check_header, encode_table, encode_text, field_codes
-from preprocessing.encode import FIELDS, Batch, Matrix
+from preprocessing.columns import check_header, encode_table, encode_text
+from preprocessing.encode import FIELDS, MODEL_PLACES, Batch, Codes, Matrix
 from preprocessing.errors import InvalidBatch
 
 ROWS_NAMED = 5  # an error names this many rows and counts the rest
 FEWEST_OF_A_CLASS = 50  # fewer than this in a class cannot be split three ways and judged
+
+
+class Decisions(NamedTuple):
+    """Applications that the service has decided, (fields, rows) in codes, with what became of them.
+
+    `facts` says for the manifest how many there are of each tier and where the labels come from.
+    """
+
+    codes: Codes
+    bad: npt.NDArray[np.bool_]
+    facts: Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,10 +46,17 @@ class Labelled:
     groups: Sequence[Grouping]
     warnings: Sequence[str]
     sha256: str
+    decisions: Mapping[str, Any] = field(default_factory=dict)  # of the rows that were the service's own decisions
+
+    def of(self, rows: npt.NDArray[np.int64]) -> "Labelled":
+        """Some of the rows."""
+        groups = [grouping.of(rows) for grouping in self.groups]
+        return replace(self, matrix=self.matrix[rows], bad=self.bad[rows], groups=groups)
 
 
-def read_labelled(path: Path, label: str, bad: str) -> Labelled:
-    """Reads `path`; the column `label` holds the verdict, `bad` is the verdict that counts as risk.
+def read_labelled(path: Path, label: str, bad: str, decisions: Decisions | None = None) -> Labelled:
+    """Reads `path`; the column `label` holds the verdict, `bad` is the verdict that counts as risk. `decisions` are
+    added to its rows.
 
     Raises TrainingDataError, with row numbers (the first row of data is row 1), for a column that the schema does not
     know, an application that breaks the schema, a missing label, other than two verdicts, or too few rows. A row that
@@ -62,15 +80,23 @@ def read_labelled(path: Path, label: str, bad: str) -> Labelled:
     if len(first) < table.num_rows:
         repeated = sorted(set(range(table.num_rows)) - set(first.tolist()))
         warnings.append(f"{_rows_named([row + 1 for row in repeated])}: repeats an earlier row; left out")
-    bad_rows = np.asarray(verdicts == bad)[first]
+    assert batch.codes is not None, "columns come with their codes"
+    codes, bad_rows = batch.codes[:, first], np.asarray(verdicts == bad)[first]
+    if decisions is not None:
+        added = _not_among(decisions, codes, bad_rows)
+        if left_out := decisions.bad.size - added.size:
+            warnings.append(f"{left_out} of the decisions repeat other rows; left out")
+        codes = np.hstack([codes, decisions.codes[:, added]])
+        bad_rows = np.append(bad_rows, decisions.bad[added])
     if min(bad_rows.sum(), (~bad_rows).sum()) < FEWEST_OF_A_CLASS:
         raise TrainingDataError(
             f"{int(bad_rows.sum())} bad and {int((~bad_rows).sum())} other applications are too few to train on: "
             f"each needs {FEWEST_OF_A_CLASS}"
         )
-    groups = [grouped(field, field_codes(applications, field)[first]) for field in FIELDS if is_audited(field)]
+    groups = [grouped(one, column) for one, column in zip(FIELDS, codes, strict=True) if is_audited(one)]
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
-    return Labelled(batch.matrix[first], bad_rows, groups, warnings, digest)
+    matrix = np.ascontiguousarray(codes[MODEL_PLACES].T, dtype=np.float32)
+    return Labelled(matrix, bad_rows, groups, warnings, digest, {} if decisions is None else decisions.facts)
 
 
 def _read(path: Path) -> Any:
@@ -116,6 +142,22 @@ def _check_rows(batch: Batch) -> None:
 def _first_occurrences(table: Any) -> npt.NDArray[np.int64]:
     rows = list(zip(*(table[name].to_pylist() for name in table.column_names), strict=True))
     return np.array(sorted({row: number for number, row in reversed(list(enumerate(rows)))}.values()), dtype=np.int64)
+
+
+def _not_among(decisions: Decisions, codes: Codes, bad: npt.NDArray[np.bool_]) -> npt.NDArray[np.int64]:
+    """The decisions that repeat neither a row with these codes and labels, nor an earlier decision."""
+    seen = {(*column, label) for column, label in zip(_plain(codes), bad.tolist(), strict=True)}
+    added = []
+    for row, key in enumerate(zip(_plain(decisions.codes), decisions.bad.tolist(), strict=True)):
+        if (once := (*key[0], key[1])) not in seen:
+            seen.add(once)
+            added.append(row)
+    return np.array(added, dtype=np.int64)
+
+
+def _plain(codes: Codes) -> list[list[float | None]]:
+    """A list a row, None for missing: NaN equals nothing."""
+    return [[None if code != code else code for code in row] for row in codes.T.tolist()]
 
 
 def _row_numbers(wrong: Sequence[bool] | npt.NDArray[np.bool_]) -> list[int]:

@@ -43,3 +43,15 @@ class MonotonicityError(RisklineError):
     """A direction that the domain demands is not proved for the exported trees: nothing is written."""
 
     code = "monotonicity"
+
+
+class ComparisonError(RisklineError):
+    """Two models cannot be compared on the applications at hand."""
+
+    code = "comparison"
+
+
+class PromotionError(RisklineError):
+    """The model that is served cannot be changed, or was not by every worker."""
+
+    code = "promotion"

@@ -19,7 +19,7 @@ from model import report_trust as trust
 from model.artifact import GRAPH, POLICY, REPORT, open_artifact
 from model.errors import ArtifactError
 from model.page import Section, page
-from model.storage import STORE_NAME
+from model.promotion import Promotions
 from model.study import Study
 
 OUT = Path("build/report.html")
@@ -57,7 +57,7 @@ def render(study: Study, files: Mapping[str, str]) -> bytes:
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m model.report", description="Write a model's report and open it.")
-    newest = os.environ.get("RISKLINE_MODEL") or f"{STORE_NAME}:latest"
+    newest = os.environ.get("RISKLINE_MODEL") or Promotions().model()
     parser.add_argument("model", nargs="?", default=newest, help="folder, archive or tag of the store")
     parser.add_argument("--out", type=Path, default=OUT, help=f"where to write it (default: {OUT})")
     parser.add_argument("--no-open", action="store_true", help="do not open it in a browser")

@@ -9,6 +9,7 @@ from model.psi import psi
 from model.report_fairness import verdict
 from model.scorecard import MEASURES, RESAMPLES
 from model.study import Study
+from model.summary import told
 from preprocessing.encode import COLUMN, MODEL_FIELDS
 from preprocessing.fields import Category, Number
 
@@ -136,6 +137,12 @@ def limits(study: Study) -> str:
         "It is for the kind of application that the schema describes, in the same units and currency, and for no other "
         "purpose, such as setting prices, collecting debts or judging people outside an application.",
     ]
+    if decisions := study.facts["training"]["decisions"]:
+        says.append(
+            f"{told(decisions)}. Who was declined has no outcome: of them only those are here whom reviewers have "
+            "judged, and that is their opinion and not what became of them. So these applicants are no fair sample of "
+            "those who apply, and the lenient edge of the old policy shows in the new model."
+        )
     small = [
         f"{group.name} ({audit.label}, {group.rows})"
         for audit in study.audits for group in audit.groups if group.is_small
@@ -168,6 +175,8 @@ def hashes(study: Study, files: Mapping[str, str]) -> str:
     """What this report is about, by sha256, and how to make it again."""
     training = study.facts["training"]
     rows = [*files.items(), ("training data", training["data_sha256"])]
+    if decisions := training["decisions"]:
+        rows.append(("decisions learned from", decisions["sha256"]))
     calibration = training["calibration"]
     made = [
         ("seed", f"{training['seed']}"),

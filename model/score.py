@@ -29,7 +29,7 @@ from model.artifact import open_artifact
 from model.errors import ScoringError
 from model.places import CSV, Part, find_parts, no_storage_errors, whole_file
 from model.policy import TIERS
-from model.storage import STORE_NAME
+from model.promotion import Promotions
 from preprocessing.columns import plain
 from preprocessing.errors import InvalidBatch, MalformedBody, RisklineError
 from preprocessing.tables import Block, Table, open_csv, open_parquet
@@ -241,7 +241,9 @@ def _arguments() -> argparse.Namespace:
         "--keep", nargs="+", action="extend", default=[], metavar="COLUMN", help="copy such as an id to the scores"
     )
     parser.add_argument("--explain", action="store_true", help="give each score its reasons in a column of its own")
-    parser.add_argument("--model", help=f"folder, archive or tag (default: RISKLINE_MODEL, else {STORE_NAME}:latest)")
+    parser.add_argument(
+        "--model", help="folder, archive or tag (default: RISKLINE_MODEL, else the one promoted, else the newest)"
+    )
     parser.add_argument("--threads", type=int, default=cores(), help="that score side by side (default: a core each)")
     arguments = parser.parse_args()
     arguments.keep = list(dict.fromkeys(arguments.keep))
@@ -257,7 +259,7 @@ def main() -> None:
     started = time.perf_counter()
     try:
         parts, target = find_parts(arguments.source, arguments.target)
-        artifact = open_artifact(arguments.model or settings().model or f"{STORE_NAME}:latest")
+        artifact = open_artifact(arguments.model or settings().model or Promotions().model())
         scorer = Scorer(artifact, against=settings().reasons_against)
         counts = run(parts, scorer, arguments.keep, arguments.threads, arguments.explain)
     except RisklineError as error:

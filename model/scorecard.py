@@ -91,7 +91,7 @@ def auc_difference(bad: Bad, first: Probability, second: Probability, seed: int)
     """AUC of the first less that of the second, with a 95 % percentile bootstrap over applicants, paired and stratified
     by outcome."""
     random = np.random.default_rng(seed)
-    ranked = [_Ranked(bad, probability) for probability in (first, second)]
+    ranked = [Ranked(bad, probability) for probability in (first, second)]
     value = auc(bad, first) - auc(bad, second)
     resampled = np.empty(RESAMPLES)
     for draw in range(RESAMPLES):
@@ -104,7 +104,7 @@ def auc_difference(bad: Bad, first: Probability, second: Probability, seed: int)
     return Interval(value, float(low), float(high))
 
 
-class _Ranked:
+class Ranked:
     """Rows sorted by probability once, so that a resample's AUC costs two sums."""
 
     def __init__(self, bad: Bad, probability: Probability) -> None:

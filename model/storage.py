@@ -98,6 +98,19 @@ def save_to_store(files: Mapping[str, bytes]) -> str:
     return tag
 
 
+def in_store(files: Mapping[str, bytes]) -> str:
+    """The tag of these files in the BentoML model store, where they are saved if they are not there yet."""
+    import bentoml
+    from bentoml.exceptions import NotFound
+
+    tag = f"{STORE_NAME}:{sha256(files[MANIFEST])[:12]}"
+    try:
+        bentoml.models.get(tag)
+    except NotFound:
+        save_to_store(files)
+    return tag
+
+
 def read_folder(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in sorted(folder.iterdir()) if path.is_file()}
 

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from typing import Any
 
 from rich.console import Console
 from rich.table import Table
@@ -30,3 +31,12 @@ def show(console: Console, files: Mapping[str, bytes]) -> None:
     console.print("  ".join(f"{name} {test[name]:.4f}" for name in names))
     if cv := manifest["metrics"].get("cross_validation"):
         console.print(f"5-fold auc {cv['auc']:.4f} (by seed: {', '.join(f'{auc:.4f}' for auc in cv['auc_by_seed'])})")
+
+
+def told(decisions: Mapping[str, Any]) -> str:
+    """One sentence about the service's own decisions among the training data."""
+    tiers = ", ".join(
+        f"{sum(labels.values())} {tier} ({labels['outcome']} by outcome, {labels['review']} by review)"
+        for tier, labels in decisions["by_tier"].items()
+    )
+    return f"{decisions['rows']} decisions of the service with a label: {tiers}"

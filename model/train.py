@@ -1,6 +1,7 @@
 """Labelled applications → a verified artefact. Runs on CPU in seconds; the same input gives the same bytes.
 
     python -m model.train --data applications.csv --label status --bad bad
+    python -m model.train --with-outcomes      # and what has become of the service's own decisions
 
 The steps: read and judge the data, run the feature graph, split 60/20/20, fit with early stopping, calibrate and choose
 thresholds on the validation split, measure on the untouched test split, export, prove directions and parity, write the
@@ -25,13 +26,16 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import StratifiedKFold, train_test_split
 
+from decisions.labelled import labelled_decisions
+from decisions.places import folder
 from model import artifact, evaluate, export, monotone, observe, policy, report, storage
 from model.data import Labelled, read_labelled
 from model.errors import TrainingDataError
 from model.export import Calibration
 from model.graph import FEATURES, Graph
+from model.holdout import held_out
 from model.study import Probability, Splits, examine
-from model.summary import show
+from model.summary import show, told
 from preprocessing.encode import MODEL_FIELDS
 from preprocessing.errors import RisklineError
 from preprocessing.features import DERIVED
@@ -53,6 +57,7 @@ PARAMETERS: Mapping[str, Any] = {
     "nthread": 1,  # sums in another order give other bytes
 }
 LIBRARIES = ("fairlearn", "numpy", "onnx", "onnxruntime", "scikit-learn", "xgboost-cpu")
+MOST_HELD_OUT = 0.5
 PATIENCE = 30  # rounds without a better validation loss
 GOOD_ENOUGH = 1.003  # times the best loss: one tree in seven fewer, and so less work, for 0.0001 of AUC
 
@@ -66,6 +71,7 @@ class Options:
     high_bad_rate: float | None = None
     cv_seeds: int = 3
     report_seeds: int = 3  # refits that tell the report how much chance has a hand in the model
+    holdout: float = 0.0  # share of the applications that this run does not look at
 
 
 DEFAULTS = Options()
@@ -77,6 +83,8 @@ def train(data: Labelled, options: Options, step: Callable[[str], None]) -> dict
     Raises PolicyError where no thresholds meet the targets, MonotonicityError where a demanded direction is not proved,
     ParityError where the export differs from XGBoost.
     """
+    held = held_out(data.matrix, options.holdout)
+    data = data.of(np.flatnonzero(~held))
     step("features")
     matrix = data.matrix
     features = Graph(export.features_graph().SerializeToString(), [FEATURES]).run(matrix)[0]
@@ -116,7 +124,9 @@ def train(data: Labelled, options: Options, step: Callable[[str], None]) -> dict
         "ranges": observe.ranges(matrix[fitting]),
         "training": {
             "rows": int(data.bad.size),
+            "holdout": {"share": options.holdout, "rows": int(held.sum())},
             "data_sha256": data.sha256,
+            "decisions": dict(data.decisions),
             "seed": options.seed,
             "parameters": dict(PARAMETERS),
             "trees": booster.num_boosted_rounds(),
@@ -183,10 +193,10 @@ def cross_validate(
     for seed in range(options.seed, options.seed + options.cv_seeds):
         step(f"5-fold AUC, seed {seed}")
         aucs = []
-        for rows, held_out in StratifiedKFold(5, shuffle=True, random_state=seed).split(features, bad):
+        for rows, fold in StratifiedKFold(5, shuffle=True, random_state=seed).split(features, bad):
             fitting, validation = train_test_split(rows, train_size=0.8, stratify=bad[rows], random_state=seed)
             booster = fit(features, bad, fitting, validation, seed)
-            aucs.append(roc_auc_score(bad[held_out], _margin(booster, features[held_out])))
+            aucs.append(roc_auc_score(bad[fold], _margin(booster, features[fold])))
         means.append(round(float(np.mean(aucs)), 6))
     return {"folds": 5, "auc_by_seed": means, "auc": round(float(np.mean(means)), 6)}
 
@@ -205,11 +215,22 @@ def _margin(booster: xgboost.Booster, features: npt.NDArray[np.float32]) -> npt.
     return margin
 
 
+def _share(text: str) -> float:
+    share = float(text)
+    if not 0 <= share <= MOST_HELD_OUT:
+        raise argparse.ArgumentTypeError(f"it must be from 0 to {MOST_HELD_OUT}")
+    return share
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m model.train", description="Train and save a model.")
     parser.add_argument("--data", type=Path, default=BUNDLED, help="CSV or Parquet of labelled applications")
     parser.add_argument("--label", default=LABEL, help="column with the auditors' verdict")
     parser.add_argument("--bad", default=BAD, help="the verdict that counts as risk")
+    parser.add_argument(
+        "--with-outcomes", nargs="?", const="", metavar="FOLDER",
+        help="add the service's own decisions that have an outcome or agreeing reviews (default: RISKLINE_DECISIONS)",
+    )  # fmt: skip
     parser.add_argument("--seed", type=int, default=DEFAULTS.seed)
     parser.add_argument("--low-bad-rate", type=float, help="target for tier low (default: a fifth of the overall rate)")
     parser.add_argument(
@@ -217,10 +238,19 @@ def main() -> None:
     )
     parser.add_argument("--cv-seeds", type=int, default=DEFAULTS.cv_seeds, help="rounds of 5-fold AUC; 0 leaves it out")
     parser.add_argument("--report-seeds", type=int, default=DEFAULTS.report_seeds, help="refits to tell chance by")
+    parser.add_argument(
+        "--holdout", type=_share, default=DEFAULTS.holdout, metavar="SHARE",
+        help="leave this share of the applications out, the same ones whenever they come, for model.compare",
+    )  # fmt: skip
     parser.add_argument("--out", type=Path, help="write to this folder or .tar.gz instead of the BentoML model store")
     arguments = parser.parse_args()
     options = Options(
-        arguments.seed, arguments.low_bad_rate, arguments.high_bad_rate, arguments.cv_seeds, arguments.report_seeds
+        arguments.seed,
+        arguments.low_bad_rate,
+        arguments.high_bad_rate,
+        arguments.cv_seeds,
+        arguments.report_seeds,
+        arguments.holdout,
     )
     console = Console(stderr=False)
     started = time.perf_counter()
@@ -233,7 +263,11 @@ def main() -> None:
                 if name.startswith("parity checked"):
                     progress.console.print(name)
 
-            data = read_labelled(arguments.data, arguments.label, arguments.bad)
+            decisions = None
+            if arguments.with_outcomes is not None:
+                decisions = labelled_decisions(folder(arguments.with_outcomes))
+                progress.console.print(told(decisions.facts))
+            data = read_labelled(arguments.data, arguments.label, arguments.bad, decisions)
             for warning in data.warnings:
                 progress.console.print(f"warning: {warning}")
             files = train(data, options, step)

@@ -84,16 +84,6 @@ def encode_table(table: pa.RecordBatch | pa.Table, text: pa.RecordBatch | pa.Tab
     return Batch(matrix, dict(zip(rows.tolist(), map(_refusal, records), strict=True)), codes)
 
 
-def field_codes(table: pa.RecordBatch | pa.Table, field: Field) -> Codes:
-    """(rows,) codes of one field, protected or not, with NaN for missing; the table has been found free of errors."""
-    if field.name not in table.schema.names:
-        return np.full(table.num_rows, np.nan)
-    column = table.column(field.name)
-    if field.name in _NUMBERS and pa.types.is_string(column.type):
-        column = _parsed(column)
-    return _codes(_of_known_type(column, field), field)
-
-
 def _of_known_type(column: Any, field: Field) -> Any:
     """The column in a type that both paths know.
 

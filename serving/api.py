@@ -4,18 +4,13 @@ Whatever is wrong with a request becomes an answer here. `?timing=true` adds a S
 """
 
 import asyncio
-import contextlib
 import itertools
 import logging
-import os
 import re
 import secrets
-import threading
 import time
-from collections import deque
-from collections.abc import Iterator, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
-from functools import partial
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from typing import Annotated
 
 from pydantic import BaseModel, Field
@@ -26,26 +21,27 @@ from decisions.log import Log
 from decisions.record import Origin
 from model.artifact import Artifact
 from preprocessing.decode import decode_application
-from preprocessing.encode import Batch as EncodedBatch
 from preprocessing.encode import Row, encode
-from preprocessing.errors import BatchTooLarge, InvalidApplication, RisklineError
+from preprocessing.errors import InvalidApplication, RisklineError
 from preprocessing.schema import Application
-from serving import metrics
+from serving import bulk, metrics
 from serving.access import AccessLog
-from serving.bodies import Body, as_file, new_file, size_of, whole
-from serving.cores import cores
+from serving.bodies import as_file, size_of
+from serving.bulk import Bulk
+from serving.cores import cores, give_way
 from serving.errors import STATUS, BodyTooLarge, ErrorAnswer
 from serving.explanation import explain
-from serving.formats import JSON, Format, format_accepted, format_of, is_bulk
+from serving.formats import JSON, format_accepted, format_of, is_bulk
 from serving.hosting import Hosting
 from serving.invocations import CUSTOM_ATTRIBUTES, MOST_OF_ONE, Invocations, attributes
-from serving.invocations import ONE as ONE_APPLICATION
 from serving.messages import Answer, Request, Worked, text
-from serving.recording import Recorder, channel_of, idempotency_key
+from serving.recording import channel_of, idempotency_key
 from serving.reviewing import OUTCOMES, REVIEW, REVIEWING, Reviewing
-from serving.scorer import Score, Scorer, Scores
+from serving.scorer import Score
+from serving.served import Served
 from serving.settings import Settings
-from serving.turn import Asked, Turn
+from serving.shadow import Shadow
+from serving.turn import Asked
 
 log = logging.getLogger("riskline")
 
@@ -53,8 +49,6 @@ ONE, MANY, EXPLAIN, INVOCATIONS = "/predict", "/predict_batch", "/explain", "/in
 ROUTES = frozenset({ONE, MANY, EXPLAIN})
 
 SINGLE_BYTES = MOST_OF_ONE  # it is decoded on the event loop
-INLINE_BYTES = 32 * 1024  # so much JSON is scored before a thread would have started on it
-MOST_BEING_RECORDED = 4  # batches of one body; then it waits, so that the others' decisions get their turn
 _EXPLAIN = re.compile(rb"(?:^|&)explain=(true|false)(?:&|$)")
 _CALLERS_ID = re.compile(rb"[!-~]{1,128}")
 
@@ -71,28 +65,40 @@ class Results(BaseModel):
     results: list[Score | ErrorAnswer]
 
 
-Recording = deque["Future[Scores]"]  # what an answer waits for
-
-
 class Api:
     """The scoring routes of one worker, and those of the people who look at its decisions."""
 
     def __init__(
-        self, artifact: Artifact, settings: Settings, hosting: Hosting | None = None, log: Log | None = None
+        self,
+        artifact: Artifact,
+        settings: Settings,
+        hosting: Hosting | None = None,
+        log: Log | None = None,
+        shadow: Shadow | None = None,
     ) -> None:
-        self.artifact, self.log = artifact, log
-        self._recorder = None if log is None else Recorder(log, artifact, durable=settings.record == "durable")
+        self.log, self._shadow = log, shadow
         self._settings, self._hosting = settings, hosting or Hosting()
         self._invocations = Invocations(settings, self._hosting)
-        self._single = Scorer(artifact, against=settings.reasons_against)
-        self._turn = Turn(self._single, self._recorder)
         self._reviewing = Reviewing(log, settings)
         # two pools: a body waits in its thread for the parts that it is scored in
-        self._threads = ThreadPoolExecutor(cores(), thread_name_prefix="body", initializer=_give_way)
-        self._parts = ThreadPoolExecutor(cores(), thread_name_prefix="part", initializer=_give_way)
-        self._bulk = Scorer(artifact, self._parts, cores(), settings.reasons_against)
+        self._threads = ThreadPoolExecutor(cores(), thread_name_prefix="body", initializer=give_way)
+        self._parts = ThreadPoolExecutor(cores(), thread_name_prefix="part", initializer=give_way)
+        self._bulk = Bulk(settings, self._threads)
+        self._served = self._made(artifact)
         self._access_log = AccessLog() if settings.access_log else None
         self._request_ids = map("{}-{:x}".format, itertools.repeat(secrets.token_hex(4)), itertools.count(1))
+
+    @property
+    def artifact(self) -> Artifact:
+        """The model that new requests are answered with."""
+        return self._served.artifact
+
+    def serve(self, artifact: Artifact) -> None:
+        """Answers every request that begins from now on with this model; safe to call from any thread."""
+        self._served = self._made(artifact)
+
+    def _made(self, artifact: Artifact) -> Served:
+        return Served(artifact, self._settings, self.log, self._parts, self._shadow)
 
     def beside(self, artifact: Artifact) -> "Api":
         """An Api for another model in the same worker, with the same settings and access log."""
@@ -167,15 +173,13 @@ class Api:
                 log.exception("counts or access log could not be handed on")
 
     def close(self) -> None:
-        """Hands on the rest and ends the threads."""
+        """Hands on the rest and ends the threads; log and shadow are whose they were before."""
         metrics.flush()
         if self._access_log:
             self._access_log.write(self._access_log.take())
         self._threads.shutdown()
         self._parts.shutdown()
         self._reviewing.close()
-        if self.log:
-            self.log.close()
 
     async def _worked(self, path: str, request: Request, size: int, request_id: str, started: float) -> Worked:
         try:
@@ -211,7 +215,8 @@ class Api:
         decision_id = asked.decision_id or key
         if asked.formats is None:
             return await self._predict(request, origin, explain, decision_id)
-        worked = await self._score_batch(request, origin, *asked.formats, explain, decision_id)
+        many = bulk.Asked(request.body, *asked.formats, explain, origin, decision_id)
+        worked = await self._bulk.answer(self._served, many)
         self._invocations.check_answer(worked.body)
         return worked
 
@@ -219,24 +224,24 @@ class Api:
         started = time.perf_counter()
         row = _application(request)
         decoded = time.perf_counter()
-        answered = await self._turn.score(Asked(row, explain, origin, decision_id))
+        answered = await self._served.turn.score(Asked(row, explain, origin, decision_id))
         status = 200 if answered.refused is None else STATUS[answered.refused.code]
         return Worked(status, JSON, answered.json.encode(), {"decode": decoded - started, **answered.seconds})
 
     async def _explain(self, request: Request, origin: Origin, decision_id: str | None) -> Worked:
         started = time.perf_counter()
-        row = _application(request)
+        served, row = self._served, _application(request)
         decoded = time.perf_counter()
         if isinstance(row, InvalidApplication):
-            metrics.count_scores(self._single.score(encode([row])), {})
+            metrics.count_scores(served.single.score(encode([row])), {})
             return _refused(ErrorAnswer.of(row))
         loop = asyncio.get_running_loop()
         batch = encode([row])
-        explanation, scores = await loop.run_in_executor(self._threads, explain, self._single, row, batch, decision_id)
+        explanation, scores = await loop.run_in_executor(self._threads, explain, served.single, row, batch, decision_id)
         seconds = {"decode": decoded - started, **scores.seconds}
         metrics.count_scores(scores, seconds)
-        if self._recorder:
-            recorded = await asyncio.wrap_future(self._recorder.record(scores, batch, [origin]))
+        if served.recorder:
+            recorded = await asyncio.wrap_future(served.recorder.record(scores, batch, [origin]))
             if recorded.refused:
                 return _refused(ErrorAnswer.of(recorded.refused[0]))
             if recorded.stood and recorded.stood[0].model_version != explanation.model_version:
@@ -247,94 +252,14 @@ class Api:
     async def _predict_batch(self, request: Request, origin: Origin, key: str | None) -> Worked:
         sent = format_of(text(request.headers.get(b"content-type")))
         wanted = format_accepted(text(request.headers.get(b"accept")), sent)
-        return await self._score_batch(request, origin, sent, wanted, self._explains(request), key)
-
-    async def _score_batch(
-        self, request: Request, origin: Origin, sent: Format, wanted: Format, explain: bool, batch_id: str | None
-    ) -> Worked:
-        """Small bodies are scored at once, unless they may have been before: looking that up takes a thread."""
-        scored = partial(self._score_all, request, origin, sent, wanted, explain, batch_id)
-        at_once = sent.media_type == JSON and isinstance(request.body, bytes) and _is_little(request.body)
-        if at_once and (batch_id is None or self._recorder is None):
-            worked, recording = scored()
-        else:
-            worked, recording = await asyncio.get_running_loop().run_in_executor(self._threads, scored)
-        if not recording:
-            return worked
-        try:
-            started = time.perf_counter()
-            await asyncio.gather(*map(asyncio.wrap_future, recording))
-        except BaseException:
-            if not isinstance(worked.body, bytes):
-                worked.body.close()
-            raise
-        return worked._replace(seconds={**worked.seconds, "record": time.perf_counter() - started})
+        many = bulk.Asked(request.body, sent, wanted, self._explains(request), origin, key)
+        return await self._bulk.answer(self._served, many)
 
     def _explains(self, request: Request) -> bool:
         """Whether the answer gets reasons: as the query says, else as the setting does."""
         if request.query and (asked := _EXPLAIN.search(request.query)):
             return asked[1] == b"true"
         return self._settings.explain
-
-    def _score_all(
-        self, request: Request, origin: Origin, sent: Format, wanted: Format, explain: bool, batch_id: str | None
-    ) -> tuple[Worked, Recording]:
-        """Runs in a thread for all but small bodies: reads, scores and writes block by block."""
-        seconds: dict[str, float] = {}
-        recording: Recording = deque()
-        answer = new_file()
-        try:
-            scored = self._scored(sent, request.body, explain, batch_id, seconds)
-            answers = self._recorded(scored, origin, batch_id is not None, recording)
-            wanted.write(answers, answer, explain)
-        except BaseException:
-            answer.close()
-            raise
-        return Worked(200, wanted.media_type, whole(answer), seconds), recording
-
-    def _scored(
-        self, sent: Format, body: Body, explain: bool, batch_id: str | None, seconds: dict[str, float]
-    ) -> Iterator[tuple[EncodedBatch, Scores]]:
-        most_rows, setting = self._settings.most_rows(bulk=sent.media_type != JSON)
-        rows = 0
-        batches = sent.read(as_file(body), most_rows)
-        while True:
-            started = time.perf_counter()
-            batch = next(batches, None)
-            if batch is None:
-                return
-            rows += len(batch.matrix)
-            if rows > most_rows:
-                raise BatchTooLarge.of(rows, most_rows, setting)
-            places = range(len(batch.matrix))
-            named = {}
-            if batch_id is not None:  # rows are counted from 1; an application that is no batch has the id as it is
-                first = rows - len(places) + 1
-                named = {n: batch_id if sent is ONE_APPLICATION else f"{batch_id}-{first + n}" for n in places}
-            scores = self._bulk.score(batch, places if explain else None, named)
-            spent = {"decode": time.perf_counter() - started - sum(scores.seconds.values()), **scores.seconds}
-            for stage, more in spent.items():
-                seconds[stage] = seconds.get(stage, 0.0) + more
-            metrics.count_scores(scores, spent)
-            if sent is ONE_APPLICATION and scores.refused:
-                raise scores.refused[0]
-            yield batch, scores
-
-    def _recorded(
-        self, scored: Iterator[tuple[EncodedBatch, Scores]], origin: Origin, named: bool, recording: Recording
-    ) -> Iterator[Scores]:
-        """Hands each batch to the log, and goes on while the last few are being written, which `recording` holds.
-
-        Those with ids of their caller's must be waited for: what stands already is known then.
-        """
-        for batch, scores in scored:
-            if self._recorder is None:
-                yield scores
-                continue
-            recording.append(self._recorder.record(scores, batch, [origin] * len(scores)))
-            yield recording.pop().result() if named else scores
-            if len(recording) > MOST_BEING_RECORDED:
-                recording.popleft().result()
 
 
 def _application(request: Request) -> Row:
@@ -346,20 +271,9 @@ def _application(request: Request) -> Row:
     return row
 
 
-def _is_little(body: bytes) -> bool:
-    """Whether scoring it takes no longer than starting a thread: few bytes, and not all of them tiny rows."""
-    return len(body) <= INLINE_BYTES and body.count(b",") <= INLINE_BYTES // 10
-
-
 def _refused(error: ErrorAnswer) -> Worked:
     return Worked(STATUS[error.error], JSON, to_json(error), {})
 
 
 def _server_timing(seconds: Mapping[str, float]) -> bytes:
     return ", ".join(f"{stage};dur={spent * 1000:.3f}" for stage, spent in seconds.items()).encode()
-
-
-def _give_way() -> None:
-    """Lets a bulk thread wait wherever single requests want the core; on Linux a thread has a niceness of its own."""
-    with contextlib.suppress(OSError, AttributeError):
-        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 10)

@@ -108,8 +108,6 @@ def main() -> None:
         if "serve" in program:
             check_free(host, port(os.environ))
             os.environ["RISKLINE_RECORD"] = record(os.environ)
-            if os.environ["RISKLINE_RECORD"] == "none":
-                print("riskline: decisions are not recorded; mount a volume and name it in RISKLINE_DECISIONS")  # noqa: T201
     except StartError as error:
         sys.exit(f"riskline: {error}")
     os.execv(program[0], program)  # noqa: S606 - no shell: signals and the exit code are the program's own

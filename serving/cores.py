@@ -5,6 +5,7 @@ bound to nor the groups above its own.
 """
 
 import os
+import threading
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -52,3 +53,9 @@ def _text(file: Path) -> str:
     with suppress(OSError):
         return file.read_text()
     return ""
+
+
+def give_way() -> None:
+    """Lets a bulk thread wait wherever single requests want the core; on Linux a thread has a niceness of its own."""
+    with suppress(OSError, AttributeError):
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 10)

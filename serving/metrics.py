@@ -4,15 +4,21 @@ Increments wait in plain dicts and reach prometheus_client a few times a second,
 several workers it adds them up through files in PROMETHEUS_MULTIPROC_DIR, which BentoML sets before a worker starts.
 """
 
+import os
 import threading
 from bisect import bisect_left
 from collections import Counter as Tally
 from collections.abc import Mapping
+from pathlib import Path
 
+import numpy as np
+import numpy.typing as npt
 import prometheus_client
 from prometheus_client import Gauge
+from prometheus_client.multiprocess import mark_process_dead
 
 from decisions.log import Log
+from model.artifact import Artifact
 from model.policy import TIERS
 from preprocessing.encode import FIELDS
 from serving.scorer import Scores
@@ -20,6 +26,7 @@ from serving.scorer import Scores
 FLUSH_EVERY_S = 0.25
 _SECONDS = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 60.0)
 _ROWS = (1, 2, 4, 8, 16, 32, 64, 128, 1024, 16_384, 1_048_576)
+_DISTANCES = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0)  # between two probabilities
 _lock = threading.Lock()  # bulk bodies are counted by threads of their own
 
 
@@ -42,8 +49,7 @@ class Counter:
     def flush(self) -> None:
         waiting, self._waiting = self._waiting, Tally()
         for labels, amount in waiting.items():
-            child = self.metric.labels(*labels) if labels else self.metric
-            child.inc(amount)
+            (self.metric.labels(*labels) if labels else self.metric).inc(amount)
 
 
 class Histogram:
@@ -60,6 +66,12 @@ class Histogram:
             waiting = self._waiting[labels] = [0] * (len(self._bounds) + 1) + [0.0]
         waiting[bisect_left(self._bounds, value)] += 1
         waiting[-1] += value
+
+    def observe_many(self, labels: tuple[str, ...], values: npt.NDArray[np.float64]) -> None:
+        waiting = self._waiting.setdefault(labels, [0] * (len(self._bounds) + 1) + [0.0])
+        for bucket, count in enumerate(np.bincount(np.searchsorted(self._bounds, values)).tolist()):
+            waiting[bucket] += count
+        waiting[-1] += float(values.sum())
 
     def flush(self) -> None:
         waiting, self._waiting = self._waiting, {}
@@ -82,6 +94,20 @@ REFUSED = Counter(
     "riskline_refused_total", "Broken rules in refused applications, by field and rule.", ["field", "rule"]
 )
 WARNINGS = Counter("riskline_warnings_total", "Warnings given with scores, by field and code.", ["field", "code"])
+SHADOW = Counter(
+    "riskline_shadow_scores_total", "Applications that the challenger has scored too, by the served tier and its own.",
+    ["served", "challenger"],
+)  # fmt: skip
+SHADOW_DIFFERENCE = Histogram(
+    "riskline_shadow_difference", "Distance of the challenger's probability from the served one.", [], _DISTANCES
+)
+SHADOW_DROPPED = Counter(
+    "riskline_shadow_dropped_total", "Applications lost to the challenger: waiting, failed, or scored and unrecorded.",
+    ["why"],
+)  # fmt: skip
+PROMOTIONS = Counter(
+    "riskline_promotions_total", "Promoted models that a worker has taken up, or refused to.", ["result"]
+)
 RETRIES = Counter("riskline_store_retries_total", "Puts that the store had no room for at first.", [])
 # of the machine, whichever of its workers has looked last
 LAG = Gauge(
@@ -97,11 +123,24 @@ CONFLICTS = Gauge(
     multiprocess_mode="mostrecent",
 )  # fmt: skip
 MODEL = Gauge(
-    "riskline_model_info", "1 for the model and policy being served.", ["model_version", "policy_version"],
-    multiprocess_mode="max",
+    "riskline_model_info", "1 for the model and policy being served, 0 for those served before.",
+    ["model_version", "policy_version"], multiprocess_mode="livemax",
 )  # fmt: skip
 
-_GATHERED = (REQUESTS, DURATION, STAGES, ROWS, SCORES, REFUSED, WARNINGS, RETRIES)
+_GATHERED = (
+    REQUESTS,
+    DURATION,
+    STAGES,
+    ROWS,
+    SCORES,
+    REFUSED,
+    WARNINGS,
+    SHADOW,
+    SHADOW_DIFFERENCE,
+    SHADOW_DROPPED,
+    PROMOTIONS,
+    RETRIES,
+)
 _TIERS = [(tier,) for tier in TIERS]
 _KNOWN = {field.name for field in FIELDS}
 
@@ -139,6 +178,51 @@ def look_at(log: Log) -> None:
     CONFLICTS.set(state.conflicts)
     with _lock:
         RETRIES.reach(state.retries)
+
+
+def show_model(artifact: Artifact, before: Artifact | None = None) -> None:
+    """Tells which model this worker serves, in the place of the one before."""
+    if before is None:
+        _forget_the_dead()
+    else:
+        MODEL.labels(before.model_version, before.policy_version).set(0)
+    MODEL.labels(artifact.model_version, artifact.policy_version).set(1)
+
+
+def count_shadow(pairs: Mapping[tuple[str, str], int], distances: npt.NDArray[np.float64]) -> None:
+    """Counts what a challenger says: pairs of the served tier and its own, and how far its probabilities are away."""
+    with _lock:
+        for pair, amount in pairs.items():
+            SHADOW.add(pair, amount)
+        SHADOW_DIFFERENCE.observe_many((), distances)
+
+
+def count_shadow_dropped(why: str, rows: int) -> None:
+    with _lock:
+        SHADOW_DROPPED.add((why,), rows)
+
+
+def count_promotion(result: str) -> None:
+    with _lock:
+        PROMOTIONS.add((result,))
+
+
+def _forget_the_dead() -> None:
+    """A worker that was killed serves nothing any more."""
+    for file in Path(os.environ.get("PROMETHEUS_MULTIPROC_DIR", "")).glob("gauge_live*.db"):
+        pid = int(file.stem.rpartition("_")[2])
+        try:
+            os.kill(pid, 0)
+        except ProcessLookupError:
+            mark_process_dead(pid)  # type: ignore[no-untyped-call]
+        except PermissionError:  # it lives, and is somebody else's
+            continue
+
+
+def count_recorded(seconds: float) -> None:
+    """Counts how long a batch's decisions took to be on disk."""
+    with _lock:
+        STAGES.observe(("record",), seconds)
 
 
 def flush() -> None:

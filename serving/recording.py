@@ -14,6 +14,7 @@ from model.artifact import Artifact
 from model.policy import TIERS
 from preprocessing.encode import Batch
 from preprocessing.errors import RisklineError
+from serving import metrics
 from serving.answers import warnings_json
 from serving.errors import InvalidHeader
 from serving.reasons import Reason
@@ -88,8 +89,9 @@ class Recorder:
             if isinstance(outcome, Exception):
                 recorded.set_exception(outcome)
             else:
-                seconds = {**scores.seconds, "record": time.perf_counter() - started}
-                recorded.set_result(replace(_given_back(scores, outcome), seconds=seconds))
+                spent = time.perf_counter() - started
+                metrics.count_recorded(spent)
+                recorded.set_result(replace(_given_back(scores, outcome), seconds={**scores.seconds, "record": spent}))
 
         if self._durable or scores.named:
             self._log.submit(decided, done)

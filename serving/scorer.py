@@ -7,7 +7,7 @@ It always takes a batch; one application is a batch of one. Answers are columns;
 
 import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -108,16 +108,21 @@ MOST_KNOWN = 4096  # combinations of warnings that are kept; a caller could send
 class Scorer:
     """Scores batches with one verified artefact, large ones in `parts` side by side where `threads` are given.
 
-    Reasons compare an applicant with those that `against` names.
+    Reasons compare an applicant with those that `against` names. `offer` is shown every batch once it is scored.
     """
 
     def __init__(
-        self, artifact: Artifact, threads: Executor | None = None, parts: int = 1, against: Against = "all"
+        self,
+        artifact: Artifact,
+        threads: Executor | None = None,
+        parts: int = 1,
+        against: Against = "all",
+        offer: Callable[[Matrix, Scores], None] | None = None,
     ) -> None:
         self.artifact = artifact
         self.against = against
         self.reasoning = Reasoning(artifact, against)
-        self._threads, self._parts = threads, parts
+        self._threads, self._parts, self._offer = threads, parts, offer
         self._low, self._high = artifact.ranges
         self._known_words: dict[bytes, tuple[ScoreWarning, ...]] = {}
         self._bounds = list(zip(self._low.tolist(), self._high.tolist(), strict=True))
@@ -137,7 +142,7 @@ class Scorer:
         tier = self.artifact.policy.tiers(probability)
         warnings = self._warnings(batch)
         decided = time.perf_counter()
-        return Scores(
+        scores = Scores(
             self.artifact.model_version,
             self.artifact.policy_version,
             probability,
@@ -155,6 +160,9 @@ class Scorer:
             reasons,
             named,
         )
+        if self._offer:
+            self._offer(batch.matrix, scores)
+        return scores
 
     def _reasons(self, batch: Batch, rows: Sequence[int]) -> dict[int, Ranked]:
         matrix = batch.matrix if len(rows) == len(batch.matrix) else batch.matrix[rows]

@@ -27,8 +27,13 @@ class Settings(BaseModel):
 
     model: str = Field(
         "",
-        description="A folder, a model.tar.gz or a tag of the BentoML model store, to serve another model than the "
-        "newest in the store. A model mounted at /opt/ml/model goes before it.",
+        description="A folder, a model.tar.gz or a tag of the BentoML model store, to serve it instead of the model "
+        "last promoted, or of the newest in the store. A model mounted at /opt/ml/model goes before it.",
+    )
+    shadow: str = Field(
+        "",
+        description="A folder, a model.tar.gz or a tag of a challenger, to see what it would say to the same "
+        "applications: it changes and delays no answer.",
     )
     workers: int = Field(
         0, ge=0, le=256, description="Worker processes; 0 means one for each core that the machine or container grants."

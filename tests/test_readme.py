@@ -1,5 +1,6 @@
 """The README is executed: its commands answer what it says they answer, its tables say what the code says."""
 
+import dataclasses
 import json
 import re
 import subprocess
@@ -10,6 +11,7 @@ import prometheus_client
 import pytest
 
 from loadtest.server import Server, running_server
+from model.compare import Bars
 from serving import VERSION, hosting, metrics
 from serving.errors import STATUS
 from serving.settings import PREFIX, Settings
@@ -100,6 +102,11 @@ def test_the_metrics_table_is_the_codes() -> None:
         [family.name + ("_total" if family.type == "counter" else ""), family.documentation] for family in families
     ]
     assert rows("| metric | what it counts |") == expected
+
+
+def test_the_bars_table_is_the_codes() -> None:
+    expected = [[f"--{bar.name.replace('_', '-')}", str(bar.default)] for bar in dataclasses.fields(Bars)]
+    assert [cells[:2] for cells in rows("| bar | default | the new model is below it if |")] == expected
 
 
 def test_the_errors_table_is_the_codes() -> None:

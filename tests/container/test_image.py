@@ -60,7 +60,11 @@ def test_the_application_in_it_is_what_a_bento_packs(engine: Engine, image: str)
         expected |= (
             {path.name for path in (ROOT / entry).glob("*.py")} if (ROOT / entry).is_dir() else {Path(entry).name}
         )
-    expected -= {"features.py", "README.md"}  # features are inside the model's graph
+    expected -= {
+        "features.py",
+        "labelled.py",
+        "README.md",
+    }  # features are inside the graph, labelled.py is for training
     found = within(engine, image, "find /opt/riskline/application -name '*.py'").splitlines()
     assert {Path(path).name for path in found} == expected
 

@@ -8,7 +8,7 @@ from model.data import Labelled
 from model.evaluate import metrics
 from model.intervals import Interval
 from model.policy import Policy
-from model.scorecard import Characteristic, Comparison, _Ranked, auc_difference, compare
+from model.scorecard import Characteristic, Comparison, Ranked, auc_difference, compare
 from preprocessing.encode import MODEL_FIELDS
 
 Floats = npt.NDArray[np.float64]
@@ -62,7 +62,7 @@ def test_a_resampled_auc_is_scikit_learns_weighted_one_ties_included() -> None:
     bad, probability = random.random(500) < 0.3, np.round(random.random(500), 1)
     weight = random.integers(0, 4, 500).astype(np.float64)
     expected = roc_auc_score(bad, probability, sample_weight=weight)
-    assert _Ranked(bad, probability).auc(weight) == pytest.approx(expected)
+    assert Ranked(bad, probability).auc(weight) == pytest.approx(expected)
 
 
 def test_the_interval_of_a_difference_is_as_wide_as_the_difference_varies() -> None:

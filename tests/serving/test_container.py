@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from loadtest.server import HOST, Server
-from serving.container import DRAIN_S, StartError, check_free, command, is_healthy, model, port
+from serving.container import DRAIN_S, StartError, check_free, command, is_healthy, model, port, record
 
 ROOT = Path(__file__).parent.parent.parent
 
@@ -109,3 +109,16 @@ def test_a_running_service_is_healthy(server: Server) -> None:
     number = int(server.url.rsplit(":", 1)[1])
     assert is_healthy(HOST, number)
     assert is_healthy("0.0.0.0", number)
+
+
+@pytest.mark.parametrize(
+    ("environment", "expected"),
+    [
+        ({}, "none"),
+        ({"RISKLINE_DECISIONS": "/var/lib/riskline"}, "durable"),
+        ({"RISKLINE_RECORD": "async"}, "async"),
+        ({"RISKLINE_DECISIONS": "/var/lib/riskline", "RISKLINE_RECORD": "none"}, "none"),
+    ],
+)
+def test_decisions_are_recorded_where_there_is_a_place_for_them(environment: dict[str, str], expected: str) -> None:
+    assert record(environment) == expected

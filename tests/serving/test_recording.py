@@ -38,8 +38,7 @@ def log(tmp_path: Path) -> Iterator[Log]:
 def api(artifact: Artifact, log: Log) -> Iterator[Api]:
     made = Api(artifact, Settings(), log=log)
     yield made
-    made._threads.shutdown()
-    made._parts.shutdown()
+    made.close()
 
 
 def ask(api: Api, path: str, body: bytes, query: bytes = b"", **headers: str) -> tuple[int, bytes]:
@@ -166,6 +165,7 @@ def test_what_cannot_be_recorded_is_not_given(artifact: Artifact, tmp_path: Path
     status, answer = ask(api, path, body)
     assert (status, json.loads(answer)["error"]) == (503, "not_recorded")
     api.close()
+    log.close()
 
 
 def test_async_answers_without_waiting_and_records_all_the_same(artifact: Artifact, tmp_path: Path) -> None:
@@ -173,6 +173,7 @@ def test_async_answers_without_waiting_and_records_all_the_same(artifact: Artifa
     api = Api(artifact, Settings(record="async"), log=log)
     answer = json.loads(ask(api, "/predict", as_body(EXAMPLE))[1])
     api.close()
+    log.close()
     store = SQLiteStore(tmp_path / STORE)
     assert list(store.get([answer["decision_id"]])) == [answer["decision_id"]]
     store.close()

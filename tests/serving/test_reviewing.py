@@ -42,9 +42,11 @@ def folder(tmp_path: Path) -> Path:
 def api(artifact: Artifact, folder: Path) -> Iterator[Api]:
     """A worker whose policy sends every decision to the queue."""
     everything = artifact.policy.model_copy(update={"review": Review(tiers=("low", "medium", "high"))})
-    made = Api(verify(with_policy(artifact, everything), "the tests' model"), Settings(max_rows=5), log=Log(folder))
+    log = Log(folder)
+    made = Api(verify(with_policy(artifact, everything), "the tests' model"), Settings(max_rows=5), log=log)
     yield made
     made.close()
+    log.close()
 
 
 def ask(
@@ -328,7 +330,8 @@ def test_a_store_that_is_away_is_an_error_and_not_an_empty_list(api: Api, monkey
 def test_what_the_policy_finds_unusual_is_queued_with_the_reason(artifact: Artifact, folder: Path) -> None:
     review = Review(tiers=(), outside_training_range=True)
     policy = artifact.policy.model_copy(update={"review": review})
-    api = Api(verify(with_policy(artifact, policy), "the tests' model"), Settings(), log=Log(folder))
+    log = Log(folder)
+    api = Api(verify(with_policy(artifact, policy), "the tests' model"), Settings(), log=log)
     # further outside than training data go: each number's greatest value
     unusual = {field.name: getattr(field.kind, "high", EXAMPLE[field.name]) for field in FIELDS}
     usual, outside = scored(api), scored(api, unusual)
@@ -336,6 +339,7 @@ def test_what_the_policy_finds_unusual_is_queued_with_the_reason(artifact: Artif
     assert ask(api, ONE_DECISION, id_=outside)[1]["facts"]["review"] == ["range"]
     assert [one["id"] for one in ask(api, LIST, query="state=queued")[1]["decisions"]] == [outside]
     api.close()
+    log.close()
 
 
 @pytest.mark.parametrize(

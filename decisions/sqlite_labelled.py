@@ -1,0 +1,49 @@
+"""The embedded store as training reads it: applications with what became of them, or with what reviewers agreed on."""
+
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+from decisions.sqlite import BUSY_S
+from model.policy import Tier
+
+_ROWS_AT_ONCE = 10_000
+# The newest outcome is what became of it: the newest day, and of one day what was told last
+_STATEMENT = """
+SELECT
+    tier,
+    personal,
+    (SELECT outcome FROM outcomes WHERE outcomes.id = decisions.id ORDER BY date DESC, n DESC LIMIT 1) AS newest,
+    state
+FROM decisions
+WHERE personal IS NOT NULL AND (newest IS NOT NULL OR state IN ('approved', 'declined'))
+ORDER BY n
+"""
+
+
+class Labelled(NamedTuple):
+    """A decision with a label: `source` says whether it is what became of it, or what its reviewers would do."""
+
+    tier: Tier
+    personal: str
+    bad: bool
+    source: Literal["outcome", "review"]
+
+
+def labelled(path: Path) -> Iterator[Labelled]:
+    """Those of the store's decisions that something can be learned from, in the order in which they came to it.
+
+    An outcome goes before a review. Reviewers who differ, and people who asked to be forgotten, teach nothing.
+    """
+    connection = sqlite3.connect(path, timeout=BUSY_S, isolation_level=None)
+    try:
+        found = connection.execute(_STATEMENT)
+        while rows := found.fetchmany(_ROWS_AT_ONCE):
+            for tier, personal, outcome, state in rows:
+                if outcome is not None:
+                    yield Labelled(tier, personal, outcome == "bad", "outcome")
+                else:
+                    yield Labelled(tier, personal, state == "declined", "review")
+    finally:
+        connection.close()
