@@ -20,7 +20,7 @@ log = logging.getLogger("riskline")
 
 DAMAGED = ".damaged"
 _BYTES_AT_ONCE, _ROWS_AT_ONCE = 2**20, 2048  # in one transaction, so that others wait for milliseconds only
-_MOST_HELD = 50_000  # rows in memory; what is more is read back from the journal
+_MANY_HELD, _MOST_HELD = 20_000, 50_000  # rows in memory; what is more is read back from the journal
 _BEGINNING = Head(NOT_BEGUN, 0)
 
 
@@ -47,6 +47,11 @@ class Drain:
             self._held_rows += len(lines)
         else:
             self._read_back = True
+
+    @property
+    def is_behind(self) -> bool:
+        """Whether so much is held that who can wait should."""
+        return self._held_rows > _MANY_HELD
 
     def let_go(self) -> None:
         """To be called where a transaction failed: what was taken from memory for it must be read back."""

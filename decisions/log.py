@@ -31,7 +31,7 @@ from preprocessing.errors import RisklineError
 
 log = logging.getLogger("riskline")
 
-DRAIN_EVERY_S = 0.1
+DRAIN_EVERY_S, _ROOM_AGAIN_S = 0.1, 0.005
 ROTATE_BYTES, ROTATE_S = 64 * 2**20, 3600.0
 Earlier = Mapping[int, Kept | RisklineError]  # by row: the decision that a caller's id stands for already, or an error
 Done = Callable[[Earlier | Exception], None]
@@ -119,6 +119,12 @@ class Log:
             lane.waiting.append((decided, done))
             lane.rows += len(decided.ids)
             lane.wake.notify()
+
+    def wait_for_room(self) -> None:
+        """Waits while the store is far behind. For bodies of many: whoever looks for a decision would have to wait for
+        what they bring faster than the store takes it."""
+        while self._drainer.is_behind and not self._ending.wait(_ROOM_AGAIN_S):
+            pass
 
     @property
     def is_full(self) -> bool:

@@ -5,6 +5,7 @@ failure takes from the end, the journals still have, and `Store.sync` is called 
 """
 
 import json
+import logging
 import sqlite3
 import threading
 from collections.abc import Iterator, Mapping, Sequence
@@ -14,6 +15,8 @@ from typing import Any, NamedTuple
 
 from decisions.errors import StoreError
 from decisions.record import Line, Place, Record
+
+log = logging.getLogger("riskline")
 
 APPLICATION_ID = 0x5269736B  # "Risk", in the file's header: so that nobody else's file is taken for ours
 VERSION = 1
@@ -195,7 +198,24 @@ class SQLiteStore:
         values: list[Any] = []
         for number, ((*found_by, facts, personal), digest, hash_) in enumerate(lines, first):
             values += (chain, number, *found_by, facts.decode(), personal.decode(), digest, hash_)
-        self._run(f"INSERT INTO decisions ({_COLUMNS}) VALUES {places}", values)  # noqa: S608 - nothing but places
+        try:
+            self._run(f"INSERT INTO decisions ({_COLUMNS}) VALUES {places}", values)  # noqa: S608 - nothing but places
+        except sqlite3.IntegrityError as error:
+            if "decisions.id" not in str(error):
+                raise
+            self._insert_apart(chain, first, lines)
+
+    def _insert_apart(self, chain: str, first: int, lines: Sequence[Line]) -> None:
+        """Where an id stands for two decisions, as when journals come back from a backup: both are kept, the later one
+        under a name that verify shows."""
+        if len(lines) > 1:
+            for number, line in enumerate(lines, first):
+                self._insert(chain, number, [line])
+            return
+        [line] = lines
+        name = f"{line.entry.id} {chain} {first}"
+        log.error("the id %s stands for two decisions; the later one is kept as %r", line.entry.id, name)
+        self._insert(chain, first, [line._replace(entry=line.entry._replace(id=name))])
 
     def _open(self, chain: str, opening: Line, head: Head) -> None:
         values = (chain, *head.place, head.offset, opening.entry.facts.decode(), -1, 0, opening.hash)

@@ -114,6 +114,8 @@ def _recorded(
     """Hands each block to the log and goes on; only those with a caller's ids must be waited for, since what stands
     already is known then."""
     for batch, scores in scored:
+        if not _is_little(asked):
+            recorder.wait_for_room()
         recorded = recorder.record(scores, batch, [asked.origin] * len(scores))
         if asked.key is not None:
             yield recorded.result()

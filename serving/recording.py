@@ -58,6 +58,10 @@ class Recorder:
         self._policy = artifact.policy
         keep(log.folder, artifact)
 
+    def wait_for_room(self) -> None:
+        """For who brings many decisions, before more of them: waits while the store is far behind."""
+        self._log.wait_for_room()
+
     def record(self, scores: Scores, batch: Batch, origins: Sequence[Origin]) -> "Future[Scores]":
         """The scores as they may be answered, once they may; NotRecorded where they may not.
 

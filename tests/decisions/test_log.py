@@ -3,6 +3,7 @@
 import json
 import sqlite3
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from decisions.journal import Found, journals, path_of, read
 from decisions.log import Limits, Log
 from decisions.places import STORE
 from decisions.record import BEFORE_ALL, Kept, hash_of
+from decisions.sqlite import Head
 from model.artifact import Artifact
 from tests.decisions.decided import EXAMPLE, OTHER, decided, recorded
 
@@ -185,6 +187,18 @@ def test_what_another_worker_wrote_waits_only_until_the_store_has_it(
     other.drain()
     assert log._drainer.backlog() == 0
     other.close()
+
+
+def test_an_id_that_stands_for_two_decisions_costs_neither(
+    log: Log, artifact: Artifact, caplog: pytest.LogCaptureFixture
+) -> None:
+    first = decided(artifact, [EXAMPLE, OTHER])
+    recorded(log, first)
+    recorded(log, replace(decided(artifact, [OTHER, EXAMPLE]), ids=[first.ids[0], "another"]))
+    log.drain()
+    assert set(log.store.get([*first.ids, "another"])) == {*first.ids, "another"}
+    assert f"the id {first.ids[0]} stands for two decisions" in caplog.text
+    assert log.store.head(log._writer.chain) == Head(log._writer.head, log._writer.bytes)
 
 
 def test_more_than_may_wait_is_refused_and_not_dropped(artifact: Artifact, tmp_path: Path) -> None:
