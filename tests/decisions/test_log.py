@@ -47,6 +47,13 @@ def test_the_store_has_what_was_decided_and_why(log: Log, artifact: Artifact) ->
     assert record.person["application"] == OTHER
 
 
+def test_nobody_else_may_read_what_is_kept(log: Log, artifact: Artifact, tmp_path: Path) -> None:
+    recorded(log, decided(artifact, [EXAMPLE]))
+    log.drain()
+    files = [path for path in tmp_path.iterdir() if path.is_file()]
+    assert {path.name: oct(path.stat().st_mode & 0o077) for path in files} == {path.name: "0o0" for path in files}
+
+
 def test_each_record_holds_the_hash_of_the_one_before(log: Log, artifact: Artifact, tmp_path: Path) -> None:
     recorded(log, decided(artifact, [EXAMPLE, OTHER]))
     recorded(log, decided(artifact, [EXAMPLE]))
