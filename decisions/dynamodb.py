@@ -16,10 +16,12 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError, EndpointConnectionError, HTTPClientError
 
 from decisions.errors import StoreAway, StoreError
-from decisions.record import Record
+from decisions.journal import entry_of
+from decisions.record import Entry, Record
 from preprocessing.errors import RisklineError
 
 WRITTEN_AT_ONCE, READ_AT_ONCE = 25, 100  # DynamoDB's limits
+LOOKED_FOR = Entry._fields[:4]  # of a record's facts these are attributes of their own
 CONFLICT = "conflict"  # the attribute of an item whose id stands for another decision
 _DAY_S = 86_400
 _TRIES, _SHORTEST_S, _LONGEST_S = 8, 0.05, 5.0
@@ -119,14 +121,14 @@ class DynamoStore:
                 left = rest
 
     def _item(self, record: Record, key: str | None = None) -> Item:
-        fact = record.fact
-        item: Item = {name: {"S": fact[name]} for name in ("id", "time", "channel", "tier")}
+        entry = entry_of(record.facts.encode(), b"")
+        item: Item = {name: {"S": text} for name, text in zip(LOOKED_FOR, entry, strict=False)}
         item |= {"chain": {"S": record.chain}, "number": {"N": str(record.number)}, "hash": {"B": record.hash}}
         item |= {"facts": {"S": record.facts}, "digest": {"B": record.digest}}
         if record.personal is not None:
             item["personal"] = {"S": record.personal}
         if self._expire_s:
-            expires = datetime.fromisoformat(fact["time"]).timestamp() + self._expire_s
+            expires = datetime.fromisoformat(entry.time).timestamp() + self._expire_s
             item["expires"] = {"N": str(int(expires))}
         if key is not None:
             item |= {"id": {"S": key}, CONFLICT: {"S": record.id}}
