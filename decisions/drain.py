@@ -6,6 +6,7 @@ often, or at which point it was killed: nothing is left out and nothing comes tw
 
 import logging
 import sqlite3
+import threading
 from collections import deque
 from collections.abc import Sequence
 from contextlib import suppress
@@ -37,16 +38,18 @@ class Drain:
         self._folder, self._store = folder, store
         self._held: deque[_Written] = deque()
         self._held_rows = 0
+        self._holding = threading.Lock()  # around the two above: a lane hands over and lets go without the store's lock
         self._read_back = False  # whether this worker's journal has something that is not held
         self._offsets: dict[str, int] = {}  # how far the store was with each chain when it last said so
 
     def hand_over(self, chain: str, lines: Sequence[Line], end: Head) -> None:
         """Takes what this worker has written to its journal, so that it need not be read back."""
-        if self._held_rows < _MOST_HELD:
-            self._held.append(_Written(chain, lines, end))
-            self._held_rows += len(lines)
-        else:
-            self._read_back = True
+        with self._holding:
+            if self._held_rows < _MOST_HELD:
+                self._held.append(_Written(chain, lines, end))
+                self._held_rows += len(lines)
+            else:
+                self._read_back = True
 
     @property
     def is_behind(self) -> bool:
@@ -55,8 +58,9 @@ class Drain:
 
     def let_go(self) -> None:
         """To be called where a transaction failed: what was taken from memory for it must be read back."""
-        self._held.clear()
-        self._held_rows, self._read_back = 0, True
+        with self._holding:
+            self._held.clear()
+            self._held_rows, self._read_back = 0, True
 
     def run(self, others: bool = True) -> None:
         """Brings the store up to date, and deletes journals that are finished; sqlite3.Error where it is away.
@@ -66,7 +70,8 @@ class Drain:
         while self._held:
             with self._store.writing():
                 self._put_held()
-        others, self._read_back = others or self._read_back, False
+        with self._holding:
+            others, self._read_back = others or self._read_back, False
         for found in journals(self._folder):
             finished = is_finished(found.path)  # asked before reading: what is written later is seen the next time
             while (finished or others) and self._has_more(found):
@@ -96,7 +101,6 @@ class Drain:
         if (taken := self._taken()) is None:  # another thread was faster
             return
         chain, lines, end = taken
-        self._held_rows -= len(lines)
         known = self._head(chain).place.number
         if known == end.place.number - len(lines):
             self._store.put(chain, lines, end)
@@ -107,13 +111,15 @@ class Drain:
 
     def _taken(self) -> _Written | None:
         """What is held of the first chain, put together up to a limit: many small groups are one INSERT."""
-        if not self._held:
-            return None
-        chain, lines, end = self._held.popleft()
-        gathered = list(lines)
-        while self._held and self._held[0].chain == chain and len(gathered) < _ROWS_AT_ONCE:
-            _, lines, end = self._held.popleft()
-            gathered += lines
+        with self._holding:
+            if not self._held:
+                return None
+            chain, lines, end = self._held.popleft()
+            gathered = list(lines)
+            while self._held and self._held[0].chain == chain and len(gathered) < _ROWS_AT_ONCE:
+                _, lines, end = self._held.popleft()
+                gathered += lines
+            self._held_rows -= len(gathered)
         return _Written(chain, gathered, end)
 
     def _step(self, found: Found) -> bool:
@@ -140,7 +146,9 @@ class Drain:
         """Deletes the journal of a writer that is gone, unless there is something in it that the store has not got."""
         head = self._head(found.chain)
         try:
-            rest = found.path.read_bytes()[head.offset :]
+            with found.path.open("rb") as file:
+                file.seek(head.offset)
+                rest = file.read()
         except FileNotFoundError:
             return
         if b"\n" in rest:

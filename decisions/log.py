@@ -181,15 +181,14 @@ class Log:
                 self._ending.wait(self._limits.gather_s)
             with lane.wake:
                 group, lane.waiting, lane.rows = lane.waiting, [], 0
-            self._rotate_if_due()
-            if group:
-                self._tell(lane.record, group)
+            self._tell(lane.record, group)
 
     def _tell(
         self, record: Callable[[Sequence[Decided]], Sequence[Earlier]], group: Sequence[tuple[Decided, Done]]
     ) -> None:
         try:
-            outcomes: Sequence[Earlier | Exception] = record([decided for decided, _ in group])
+            self._rotate_if_due()
+            outcomes: Sequence[Earlier | Exception] = record([decided for decided, _ in group]) if group else []
         except (OSError, sqlite3.Error) as error:
             log.error("decisions could not be recorded: %s", error)
             outcomes = [NotRecorded(_RETRY)] * len(group)
@@ -198,7 +197,10 @@ class Log:
             outcomes = [error] * len(group)
             self._drainer.let_go()
         for (_, done), outcome in zip(group, outcomes, strict=True):
-            done(outcome)
+            try:
+                done(outcome)
+            except Exception:  # a bug of one caller's: the others are told, and the log goes on
+                log.exception("whoever asked for a record could not be told of it")
 
     def _record(self, group: Sequence[Decided]) -> Sequence[Earlier]:
         now, at = datetime.now(UTC), time.perf_counter()
@@ -272,10 +274,15 @@ class Log:
                 self.drain(others=False)
             except (sqlite3.Error, OSError) as error:
                 log.warning("the store of decisions is away for now: %s", error)
-            self._backlog = self._drainer.backlog()
-            if is_asked_to_end(self._writer.path):
-                with self._unnamed.wake:
-                    self._unnamed.wake.notify()
+            except Exception:  # a bug: the journals keep what the store has not got, and the next round may go well
+                log.exception("the store of decisions could not be brought up to date")
+            try:
+                self._backlog = self._drainer.backlog()
+                if is_asked_to_end(self._writer.path):
+                    with self._unnamed.wake:
+                        self._unnamed.wake.notify()
+            except OSError as error:
+                log.warning("the folder of decisions cannot be read: %s", error)
 
 
 def _standing(before: Kept, record: Entry) -> Kept | RisklineError:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from decisions.errors import StoreError
+from decisions.journal import sync_folder
 from decisions.record import Line, Place, Record
 
 log = logging.getLogger("riskline")
@@ -244,8 +245,17 @@ class SQLiteStore:
         return found
 
     def sync(self) -> None:
-        """Makes sure that everything here is on disk."""
-        self._run("PRAGMA wal_checkpoint(FULL)")
+        """Makes sure that everything here is on disk.
+
+        What is committed is in the write-ahead log, or SQLite has synced the database that it was moved to. A
+        checkpoint would do too, but it gives up where somebody reads for long, and keeps the store waiting until then.
+        """
+        file = os.open(f"{self.path.resolve()}-wal", os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            os.fsync(file)
+        finally:
+            os.close(file)
+        sync_folder(self.path.resolve().parent)
 
     def close(self) -> None:
         with self._lock:

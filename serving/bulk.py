@@ -118,7 +118,10 @@ def _recorded(
             recorder.wait_for_room()
         recorded = recorder.record(scores, batch, [asked.origin] * len(scores))
         if asked.key is not None:
-            yield recorded.result()
+            given = recorded.result()
+            if asked.sent is ONE_APPLICATION and given.refused:
+                raise given.refused[0]
+            yield given
             continue
         recording.append(recorded)
         yield scores

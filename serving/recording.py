@@ -92,10 +92,15 @@ class Recorder:
         def done(outcome: Earlier | Exception) -> None:
             if isinstance(outcome, Exception):
                 recorded.set_exception(outcome)
+                return
+            spent = time.perf_counter() - started
+            metrics.count_recorded(spent)
+            try:
+                given = replace(_given_back(scores, outcome), seconds={**scores.seconds, "record": spent})
+            except Exception as error:  # a record that another version wrote, say: whoever waits must hear of it
+                recorded.set_exception(error)
             else:
-                spent = time.perf_counter() - started
-                metrics.count_recorded(spent)
-                recorded.set_result(replace(_given_back(scores, outcome), seconds={**scores.seconds, "record": spent}))
+                recorded.set_result(given)
 
         if self._durable or scores.named:
             self._log.submit(decided, done)

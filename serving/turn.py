@@ -92,11 +92,11 @@ class Turn:
 
 
 def _answer_recorded(waiting: _Waiting, recorded: "Future[Scores]", seconds: Mapping[str, float]) -> None:
-    if error := recorded.exception():
-        _tell(waiting, error)
-    else:
+    try:
         scores = recorded.result()
         _answer(waiting, scores, {**seconds, **scores.seconds})
+    except Exception as error:  # refused by the log, or a bug: whoever waits must hear of it
+        _tell(waiting, error)
 
 
 def _answer(waiting: _Waiting, scores: Scores, seconds: Mapping[str, float]) -> None:

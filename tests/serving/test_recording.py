@@ -203,3 +203,23 @@ def test_a_store_that_is_another_programs_ends_start_up_in_one_line(model_folder
     environment = {"RISKLINE_MODEL": str(model_folder), "RISKLINE_DECISIONS": str(tmp_path)}
     with pytest.raises(Exception, match=r"riskline: .*cannot be used for decisions"), running_server(environment):
         pass
+
+
+def test_one_application_that_wants_csv_gets_its_conflict_as_an_error(api: Api) -> None:
+    assert ask(api, "/invocations", as_body(EXAMPLE), accept="text/csv", idempotency_key="key")[0] == 200
+    status, body = ask(api, "/invocations", as_body(OTHER), accept="text/csv", idempotency_key="key")
+    assert (status, json.loads(body)["error"]) == (409, "conflict")
+
+
+@pytest.mark.parametrize("broken", ["serving.recording._given_back", "serving.turn.json_rows"])
+def test_what_cannot_be_answered_is_an_error_at_once_and_the_next_is_answered(
+    api: Api, monkeypatch: pytest.MonkeyPatch, broken: str
+) -> None:
+    def breaks(*_: object) -> None:
+        raise KeyError("another version wrote this record")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(broken, breaks)
+        status, body = ask(api, "/predict", as_body(EXAMPLE), idempotency_key="key")
+    assert (status, json.loads(body)["error"]) == (500, "internal_error")
+    assert ask(api, "/predict", as_body(EXAMPLE), idempotency_key="key")[0] == 200
