@@ -11,8 +11,6 @@ nothing comes twice.
 """
 
 import argparse
-import fcntl
-import os
 import sqlite3
 import sys
 from collections.abc import Collection, Iterator
@@ -29,13 +27,12 @@ from pyarrow.fs import FileSelector
 from decisions.archive_columns import records_of, tables, without
 from decisions.drain import Drain
 from decisions.errors import StoreError
-from decisions.places import STORE, archive_of, folder
+from decisions.places import ARCHIVE_LOCK, STORE, archive_of, folder, locked
 from decisions.record import Record, written
 from decisions.sqlite_archive import DATASETS, DECISIONS, ArchiveStore, Dataset, Span
 from model.places import PARQUET, Place, no_storage_errors, place_of, remove_partial, whole_file
 from preprocessing.errors import RisklineError
 
-LOCK = "archive.lock"
 ROWS_AT_ONCE = 25_000  # of one range; some 300 MB of memory where each has its reasons
 
 
@@ -89,6 +86,7 @@ def forget_in_archive(url: str, ids: Collection[str]) -> int:
             if not pc.any(pc.is_in(parquet.read(["id"])["id"], wanted)).as_py():
                 continue
             table, forgotten = without(parquet.read(), ids)
+        remove_partial(place)  # of an archiver that was killed: what is personal may be in it too
         if forgotten:
             _put(place, table)
             count += forgotten
@@ -134,14 +132,10 @@ def _put(place: Place, table: Any) -> None:
 def alone(decisions: Path, wait: bool = False) -> Iterator[None]:
     """One archiver a folder; the second waits, or gets a StoreError."""
     decisions.mkdir(parents=True, exist_ok=True)
-    lock = os.open(decisions / LOCK, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+    with locked(decisions / ARCHIVE_LOCK, wait) as is_ours:
+        if not is_ours:
+            raise StoreError(f"another archiver is at work in {decisions}; let it finish")
         yield
-    except BlockingIOError:
-        raise StoreError(f"another archiver is at work in {decisions}; let it finish") from None
-    finally:
-        os.close(lock)
 
 
 def main() -> None:

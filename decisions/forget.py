@@ -22,8 +22,8 @@ from decisions.archive import alone, forget_in_archive, held_in_archive
 from decisions.drain import DAMAGED, Drain
 from decisions.errors import StoreError, UnknownDecision
 from decisions.journal import ask_to_end, path_of
-from decisions.mirror import Target, lock
-from decisions.places import ARCHIVE_VARIABLE, STORE, VARIABLE, archive_of, existing
+from decisions.mirror import Target
+from decisions.places import ARCHIVE_VARIABLE, MIRROR_LOCK, STORE, VARIABLE, archive_of, existing, locked
 from decisions.record import Record, written
 from decisions.sqlite_audit import AuditStore
 from decisions.target import EMBEDDED, STORE_VARIABLE, target
@@ -58,12 +58,13 @@ def forget(
         unknown = ", ".join(sorted(missing - archived))
         raise UnknownDecision(f"there is no decision {unknown}; nothing was forgotten")
     marks = [_mark(record) for record in records.values()]
-    erased = store.forget(list(records), written(datetime.now(UTC)), who)
+    erased = store.forget(ids, written(datetime.now(UTC)), who)
     if archive is not None:
         with alone(folder, wait=True):
             forget_in_archive(archive, ids)
     if mirror is not None:
-        with lock(folder, wait=True):  # or what was read before it was erased would be copied after it was forgotten
+        # or what was read before it was erased would be copied after it was forgotten
+        with locked(folder / MIRROR_LOCK, wait=True):
             mirror.forget([*records.values(), *mirror.get(sorted(missing)).values()])
     _end_journals(folder, drain, {record.chain for record in records.values()}, time.monotonic() + wait_s)
     if not store.empty_log(wait_s):

@@ -4,20 +4,18 @@ How far the mirror is stands in the embedded store, and is written after the mir
 A crash between the two puts some of them again, which changes nothing there.
 """
 
-import fcntl
 import logging
-import os
 import random
 import sqlite3
 import threading
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Protocol
 
 from decisions.errors import StoreAway, StoreError
-from decisions.places import MIRROR_LOCK
+from decisions.places import MIRROR_LOCK, locked
 from decisions.record import Record
 from decisions.sqlite import SQLiteStore
 from decisions.sqlite_mirror import Spool, Waiting
@@ -67,7 +65,7 @@ class Mirror:
 
     def step(self) -> bool:
         """Copies the next decisions; False where there are none, or another worker is at it."""
-        with lock(self._folder, wait=False) as is_ours:
+        with locked(self._folder / MIRROR_LOCK, wait=False) as is_ours:
             if not is_ours:
                 return False
             n, records = self._spool.next(AT_ONCE)
@@ -105,17 +103,3 @@ class Mirror:
             with suppress(sqlite3.Error):
                 self.waiting = self._spool.waiting()
             self._ending.wait(pause)
-
-
-@contextmanager
-def lock(folder: Path, wait: bool) -> Iterator[bool]:
-    """Nobody copies decisions of the folder meanwhile; False where somebody does, and `wait` is not wanted."""
-    file = os.open(folder / MIRROR_LOCK, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        yield False
-    else:
-        yield True
-    finally:
-        os.close(file)

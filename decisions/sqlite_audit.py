@@ -75,10 +75,11 @@ class AuditStore(SQLiteStore):
         erased = 0
         with self.writing():
             for id_ in ids:
+                # a note may be here still when its decision has left for the archive
+                self._run("UPDATE reviews SET note = NULL WHERE id = ? AND note NOTNULL", (id_,))
                 if self._run(
                     "UPDATE decisions SET personal = NULL WHERE id = ? AND personal NOTNULL RETURNING n", (id_,)
                 ):
-                    self._run("UPDATE reviews SET note = NULL WHERE id = ?", (id_,))
                     self._run("INSERT INTO forgotten VALUES (?, ?, ?)", (id_, now, who))
                     erased += 1
         return erased

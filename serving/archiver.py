@@ -23,10 +23,14 @@ async def keep_archived(settings: Settings) -> None:
     environment = {**os.environ, VARIABLE: str(folder(settings.decisions))}
     while True:
         await asyncio.sleep(settings.archive_every_min * 60)
-        process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "decisions.archive",
-            cwd=ROOT, env=environment, stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.PIPE,
-        )  # fmt: skip
+        try:
+            process = await asyncio.create_subprocess_exec(
+                sys.executable, "-m", "decisions.archive",
+                cwd=ROOT, env=environment, stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.PIPE,
+            )  # fmt: skip
+        except OSError as error:  # no memory, or no more processes or files
+            log.warning("decisions were not archived: %s", error)
+            continue
         try:
             _, said = await process.communicate()
         except asyncio.CancelledError:

@@ -68,6 +68,14 @@ class Turn:
 
     def _end(self) -> None:
         waiting, self._waiting = self._waiting, []
+        # an id that a caller gave is looked for in the store, which may be slow or away: the others need not wait
+        named = [one for one in waiting if one[0].decision_id] if self._recorder else []
+        others = [one for one in waiting if not one[0].decision_id] if named else waiting
+        for some in (others, named):
+            if some:
+                self._score(some)
+
+    def _score(self, waiting: _Waiting) -> None:
         try:
             started = time.perf_counter()
             batch = encode([asked.row for asked, _ in waiting])

@@ -209,3 +209,38 @@ def test_the_archive_forgets_too_also_what_has_left_the_store(
     assert forgotten == {old.ids[0], new.ids[0]}
     with pytest.raises(UnknownDecision, match="no decision nobodys"):
         forget(tmp_path, store, [old.ids[1], "nobodys"], "a test", target)
+
+
+def test_a_note_that_stays_in_the_store_after_its_decision_left_goes_too(
+    log: Log, store: AuditStore, artifact: Artifact, tmp_path: Path
+) -> None:
+    batch = decided(artifact, [EXAMPLE, OTHER])
+    recorded(log, batch)
+    log.drain()
+    reviews = SQLiteReviews(tmp_path / STORE)
+    reviews.review(batch.ids[0], Review(reviewer="ann", verdict="approve", note="lives next door to me"))
+    reviews.close()
+    to = str(tmp_path / "archive")
+    archiving = ArchiveStore(tmp_path / STORE)
+    assert archive(archiving, to, timedelta(0)).removed == 1
+    archiving.close()
+    forget(tmp_path, store, batch.ids[:1], "a test", to)
+    assert files_with(tmp_path, b"next door") == []
+    [(note,)] = store._run("SELECT note FROM reviews")
+    assert note is None
+
+
+def test_what_somebody_killed_has_left_beside_a_file_of_the_archive_goes_too(
+    log: Log, store: AuditStore, artifact: Artifact, tmp_path: Path
+) -> None:
+    batch = decided(artifact, [EXAMPLE])
+    recorded(log, batch)
+    log.drain()
+    archiving = ArchiveStore(tmp_path / STORE)
+    archive(archiving, str(tmp_path / "archive"))
+    archiving.close()
+    [whole] = (tmp_path / "archive").rglob("*.parquet")
+    partial = whole.with_name(f".{whole.name}.01234567.partial")
+    partial.write_bytes(whole.read_bytes())
+    forget(tmp_path, store, batch.ids, "a test", str(tmp_path / "archive"))
+    assert not partial.exists()

@@ -19,8 +19,8 @@ from decisions.dynamodb import DynamoStore
 from decisions.errors import NotRecorded, StoreAway
 from decisions.forget import forget
 from decisions.log import Limits, Log
-from decisions.mirror import Mirror, lock
-from decisions.places import STORE
+from decisions.mirror import Mirror
+from decisions.places import MIRROR_LOCK, STORE, locked
 from decisions.sqlite import SQLiteStore
 from decisions.sqlite_archive import ArchiveStore
 from decisions.sqlite_audit import AuditStore
@@ -331,7 +331,7 @@ def test_one_worker_of_a_machine_copies_at_a_time(
     recorded(log, decided(artifact, [EXAMPLE]))
     log.drain()
     mirror = Mirror(folder, log.store, DynamoStore(TABLE))
-    with lock(folder, wait=True) as is_ours:
+    with locked(folder / MIRROR_LOCK, wait=True) as is_ours:
         assert is_ours
         assert not mirror.step()
         assert items(dynalite) == {}

@@ -50,3 +50,29 @@ def test_an_archive_that_cannot_be_written_to_is_logged(
 
     asyncio.run(run())
     assert "decisions were not archived: riskline: no file is named by this ftp:// address" in caplog.text
+
+
+def test_an_archiver_that_cannot_be_started_is_started_the_next_time(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tries = 0
+
+    async def no_process(*_: object, **__: object) -> None:
+        nonlocal tries
+        tries += 1
+        raise BlockingIOError("no more processes")
+
+    monkeypatch.setattr(asyncio, "create_subprocess_exec", no_process)
+
+    async def run() -> None:
+        settings = Settings(archive=str(tmp_path), archive_every_min=OFTEN_MIN, decisions=str(tmp_path))
+        task = asyncio.create_task(keep_archived(settings))
+        deadline = time.monotonic() + ARCHIVED_WITHIN_S
+        while tries < 2:
+            assert time.monotonic() < deadline
+            assert not task.done()
+            await asyncio.sleep(0)
+        task.cancel()
+
+    asyncio.run(run())
+    assert "decisions were not archived: no more processes" in caplog.text

@@ -23,6 +23,7 @@ from serving.bodies import as_file
 from serving.messages import Request
 from serving.settings import Settings
 from tests.decisions.decided import EXAMPLE, OTHER
+from tests.decisions.test_faults import held
 
 KEY = "Idempotency-Key"
 
@@ -223,3 +224,22 @@ def test_what_cannot_be_answered_is_an_error_at_once_and_the_next_is_answered(
         status, body = ask(api, "/predict", as_body(EXAMPLE), idempotency_key="key")
     assert (status, json.loads(body)["error"]) == (500, "internal_error")
     assert ask(api, "/predict", as_body(EXAMPLE), idempotency_key="key")[0] == 200
+
+
+def test_who_gave_no_id_need_not_wait_for_a_store_that_somebody_elses_id_waits_for(
+    artifact: Artifact, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("decisions.sqlite.BUSY_S", 0.01)
+    log = Log(tmp_path)
+    api = Api(artifact, Settings(), log=log)
+    json_ = {b"content-type": b"application/json"}
+
+    async def both_in_one_turn() -> list[int]:
+        requests = [Request({**json_, b"idempotency-key": b"key"}, b"", as_body(EXAMPLE))]
+        requests.append(Request(json_, b"", as_body(EXAMPLE)))
+        return [answer.status for answer in await asyncio.gather(*(api.answer("/predict", each) for each in requests))]
+
+    with held(tmp_path / STORE):
+        assert asyncio.run(both_in_one_turn()) == [503, 200]
+    api.close()
+    log.close()
