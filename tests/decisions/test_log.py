@@ -9,6 +9,7 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +17,10 @@ import pytest
 
 from decisions.drain import Drain
 from decisions.errors import Conflict, NotRecorded, StoreError
-from decisions.journal import Found, journals, path_of, read
+from decisions.journal import Found, Writer, journals, path_of, read
 from decisions.log import Limits, Log
 from decisions.places import STORE
-from decisions.record import BEFORE_ALL, Kept, Line, hash_of
+from decisions.record import BEFORE_ALL, Kept, Line, chained, entries, hash_of, opening
 from decisions.sqlite import Head
 from model.artifact import Artifact
 from tests.decisions.decided import EXAMPLE, OTHER, decided, recorded
@@ -322,3 +323,30 @@ def test_a_journal_goes_only_once_the_store_is_on_disk_even_while_somebody_reads
         other.close()
         assert not journal.exists()
         assert ((tmp_path / f"{STORE}-wal").stat().st_ino, True) in synced
+
+
+def test_who_looks_an_id_up_need_not_wait_for_what_others_write_meanwhile(
+    log: Log, artifact: Artifact, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = datetime.now(UTC)
+    busy = Writer(tmp_path, "busy", opening("busy", now, {}))
+    steps, put = 0, log.store.put
+
+    def write_more() -> None:
+        batch = decided(artifact, [EXAMPLE])
+        busy.append([chained(busy.head.hash, entries(batch, now, 0.0)[0])])
+
+    def and_more(chain: str, lines: Sequence[Line], head: Head) -> None:
+        nonlocal steps
+        put(chain, lines, head)
+        steps += chain == "busy"
+        if chain == "busy" and steps < 20:
+            write_more()
+
+    write_more()
+    monkeypatch.setattr(log.store, "put", and_more)
+    assert recorded(log, decided(artifact, [EXAMPLE], named={0: "key"})) == {}
+    assert steps == 2, "before and after it is written"
+    log.drain()
+    assert steps == 3
+    busy.close()
