@@ -74,7 +74,8 @@ class Drain:
             others, self._read_back = others or self._read_back, False
         for found in journals(self._folder):
             finished = is_finished(found.path)  # asked before reading: what is written later is seen the next time
-            while (finished or others) and self._has_more(found):
+            end = _size(found)
+            while (finished or others) and self._head(found.chain).offset < end:
                 with self._store.writing():
                     if not self._step(found):
                         break
@@ -86,8 +87,7 @@ class Drain:
         while self._held:
             self._put_held()
         for found in journals(self._folder):
-            while self._has_more(found) and self._step(found):
-                pass
+            self._follow(found, _size(found))
 
     def backlog(self) -> int:
         """Bytes of the journals that the store has not got, or had not when it last answered."""
@@ -105,9 +105,7 @@ class Drain:
         if known == end.place.number - len(lines):
             self._store.put(chain, lines, end)
         elif known < end.place.number:  # something between was not held
-            found = Found(chain, path_of(self._folder, chain))
-            while self._step(found):
-                pass
+            self._follow(Found(chain, path_of(self._folder, chain)), end.offset)
 
     def _taken(self) -> _Written | None:
         """What is held of the first chain, put together up to a limit: many small groups are one INSERT."""
@@ -122,6 +120,12 @@ class Drain:
             self._held_rows -= len(gathered)
         return _Written(chain, gathered, end)
 
+    def _follow(self, found: Found, end: int) -> None:
+        """Moves what the journal had up to the byte `end`. Its worker may write faster than it is moved, so what comes
+        meanwhile is left: the ids that callers chose are written by who holds the store, and so stand before `end`."""
+        while self._head(found.chain).offset < end and self._step(found):
+            pass
+
     def _step(self, found: Found) -> bool:
         """Moves a piece of a journal; False where there was no whole record left."""
         head = self._head(found.chain)
@@ -132,10 +136,6 @@ class Drain:
         if lines:
             self._store.put(found.chain, lines, Head(place, offset))
         return bool(lines)
-
-    def _has_more(self, found: Found) -> bool:
-        """Asked without the lock, since most often there is nothing."""
-        return _size(found) > self._head(found.chain).offset
 
     def _head(self, chain: str) -> Head:
         head = self._store.head(chain) or _BEGINNING

@@ -244,8 +244,11 @@ class Api:
             recorded = await asyncio.wrap_future(served.recorder.record(scores, batch, [origin]))
             if recorded.refused:
                 return _refused(ErrorAnswer.of(recorded.refused[0]))
-            if recorded.stood and recorded.stood[0].model_version != explanation.model_version:
-                raise Conflict("this id stands for a decision of another model, which can no longer be explained here")
+            explained_by = (explanation.model_version, explanation.policy_version)
+            if recorded.stood and (recorded.stood[0].model_version, recorded.stood[0].policy_version) != explained_by:
+                raise Conflict(
+                    "this id stands for a decision of another model or policy, which can no longer be explained here"
+                )
             seconds = {**seconds, **recorded.seconds}
         return Worked(200, JSON, to_json(explanation), seconds)
 

@@ -1,25 +1,18 @@
 """The log: what is acknowledged is on disk, in a chain, once, and given back to whoever asks again."""
 
 import json
-import os
 import sqlite3
-import threading
-import time
-from collections import deque
-from collections.abc import Iterator, Sequence
-from contextlib import closing
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from decisions.drain import Drain
 from decisions.errors import Conflict, NotRecorded, StoreError
 from decisions.journal import Found, journals, path_of, read
 from decisions.log import Limits, Log
 from decisions.places import STORE
-from decisions.record import BEFORE_ALL, Kept, Line, hash_of
+from decisions.record import BEFORE_ALL, Kept, hash_of
 from decisions.sqlite import Head
 from model.artifact import Artifact
 from tests.decisions.decided import EXAMPLE, OTHER, decided, recorded
@@ -237,88 +230,3 @@ def test_a_file_that_is_no_database_is_left_alone(tmp_path: Path) -> None:
     with pytest.raises(StoreError, match="cannot be used for decisions"):
         Log(tmp_path)
     assert (tmp_path / STORE).read_bytes() == b"something else" * 1000
-
-
-def test_a_caller_that_breaks_does_not_end_the_log(log: Log, artifact: Artifact) -> None:
-    def breaks(_: object) -> None:
-        raise KeyError("a bug of whoever asked")
-
-    log.submit(decided(artifact, [EXAMPLE], named={0: "key"}), breaks)
-    assert isinstance(recorded(log, decided(artifact, [EXAMPLE], named={0: "key"}))[0], Kept)
-
-
-def test_a_rotation_that_breaks_costs_no_decision(
-    log: Log, artifact: Artifact, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def broken(_: Path) -> bool:
-        raise PermissionError("somebody changed the folder")
-
-    monkeypatch.setattr("decisions.log.is_asked_to_end", broken)
-    with pytest.raises(NotRecorded):
-        recorded(log, decided(artifact, [EXAMPLE]))
-    monkeypatch.undo()
-    assert recorded(log, decided(artifact, [EXAMPLE])) == {}
-
-
-def test_an_error_that_nobody_expects_does_not_end_draining(
-    log: Log, artifact: Artifact, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    broken, put = threading.Event(), log.store.put
-
-    def breaks_once(chain: str, lines: Sequence[Line], head: Head) -> None:
-        if not broken.is_set():
-            broken.set()
-            raise ValueError("a bug")
-        put(chain, lines, head)
-
-    monkeypatch.setattr(log.store, "put", breaks_once)
-    batch = decided(artifact, [EXAMPLE])
-    recorded(log, batch)
-    assert broken.wait(60)
-    deadline = time.monotonic() + 60
-    while not log.store.get(batch.ids):
-        assert log._threads[-1].is_alive()
-        assert time.monotonic() < deadline
-    assert "ValueError: a bug" in caplog.text
-
-
-def test_what_is_let_go_while_it_is_taken_breaks_nothing(log: Log, artifact: Artifact, tmp_path: Path) -> None:
-    elsewhere = Drain(tmp_path, log.store)
-    other = threading.Thread(target=elsewhere.let_go)
-
-    class Interrupted(deque[Any]):
-        def popleft(self) -> Any:
-            if other.ident is None:
-                other.start()
-                other.join(0.2)  # as far as it gets
-            return super().popleft()
-
-    elsewhere._held = Interrupted()
-    batch = decided(artifact, [EXAMPLE])
-    recorded(log, batch)
-    [found] = journals(tmp_path)
-    lines, place, offset = read(found.path)
-    elsewhere.hand_over(found.chain, lines, Head(place, offset))
-    elsewhere.run()
-    other.join()
-    assert (list(log.store.get(batch.ids)), elsewhere._held_rows) == (batch.ids, 0)
-
-
-def test_a_journal_goes_only_once_the_store_is_on_disk_even_while_somebody_reads(
-    artifact: Artifact, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    synced: list[tuple[int, bool]] = []
-
-    def fsync(file: int) -> None:
-        synced.append((os.fstat(file).st_ino, journal.exists()))
-
-    other = Log(tmp_path)
-    recorded(other, decided(artifact, [EXAMPLE]))
-    journal = other._writer.path
-    with closing(sqlite3.connect(tmp_path / STORE, isolation_level=None)) as reader:
-        reader.execute("BEGIN")
-        reader.execute("SELECT count(*) FROM decisions").fetchall()
-        monkeypatch.setattr(os, "fsync", fsync)
-        other.close()
-        assert not journal.exists()
-        assert ((tmp_path / f"{STORE}-wal").stat().st_ino, True) in synced

@@ -16,7 +16,7 @@ from decisions.log import Limits, Log
 from decisions.places import STORE
 from decisions.sqlite import SQLiteStore
 from loadtest.server import running_server
-from model.artifact import Artifact
+from model.artifact import Artifact, verify, with_policy
 from preprocessing.encode import FIELDS
 from serving.api import Api
 from serving.bodies import as_file
@@ -243,3 +243,12 @@ def test_who_gave_no_id_need_not_wait_for_a_store_that_somebody_elses_id_waits_f
         assert asyncio.run(both_in_one_turn()) == [503, 200]
     api.close()
     log.close()
+
+
+def test_a_decision_under_another_policy_is_not_explained_with_todays(api: Api, artifact: Artifact, log: Log) -> None:
+    policy = artifact.policy.model_copy(update={"high_from": artifact.policy.low_below})
+    today = Api(verify(with_policy(artifact, policy), "today's model"), Settings(), log=log)
+    assert ask(api, "/predict", as_body(EXAMPLE), idempotency_key="key")[0] == 200
+    status, body = ask(today, "/explain", as_body(EXAMPLE), idempotency_key="key")
+    today.close()
+    assert (status, json.loads(body)["error"]) == (409, "conflict")
