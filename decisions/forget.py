@@ -27,6 +27,7 @@ from decisions.places import ARCHIVE_VARIABLE, MIRROR_LOCK, STORE, VARIABLE, arc
 from decisions.record import Record, written
 from decisions.sqlite_audit import AuditStore
 from decisions.target import EMBEDDED, STORE_VARIABLE, target
+from model.places import place_of
 from preprocessing.errors import RisklineError
 
 WAIT_S = 60.0
@@ -144,13 +145,17 @@ def main() -> None:
         folder = existing(arguments.decisions)
         archive = arguments.archive or os.environ.get(ARCHIVE_VARIABLE) or _beside(folder)
         mirror = target(os.environ.get(STORE_VARIABLE) or EMBEDDED, 0)
-        erased = forget(folder, AuditStore(folder / STORE), ids, arguments.by or _user(), archive, mirror=mirror)
+        store = AuditStore(folder / STORE)
+        erased = forget(folder, store, ids, arguments.by or _user(), archive, mirror=mirror)
+        others = store.archives() - ({str(place_of(archive))} if archive else set())
     except RisklineError as error:
         sys.exit(f"riskline: {error.message}")
     except (sqlite3.Error, OSError) as error:
         sys.exit(f"riskline: the store is away ({error}); run this again")
     earlier = f", {len(ids) - erased} were before" if erased < len(ids) else ""
     print(f"forgot {erased} decision{'' if erased == 1 else 's'}{earlier}; their facts and hashes stay")  # noqa: T201
+    if others:
+        sys.exit(f"riskline: {', '.join(sorted(others))} may have them still; run this again with each as --archive")
 
 
 if __name__ == "__main__":

@@ -43,6 +43,10 @@ class AuditStore(SQLiteStore):
         rows = self._run("SELECT chain, start, start_hash FROM chains WHERE start > 0")
         return {chain: Place(number, hash_) for chain, number, hash_ in rows}
 
+    def archives(self) -> set[str]:
+        """Every place that decisions were ever archived to, without what is secret in its address."""
+        return {target for [target] in self._run("SELECT DISTINCT target FROM archives")}
+
     def chains_of_decisions(self) -> set[str]:
         """The chains that decisions say they are of."""
         return {chain for [chain] in self._run("SELECT DISTINCT chain FROM decisions")}

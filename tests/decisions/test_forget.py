@@ -188,6 +188,14 @@ def test_the_command_says_what_it_forgot(log: Log, artifact: Artifact, tmp_path:
     assert (done.returncode, done.stdout) == (0, "forgot 1 decision; their facts and hashes stay\n")
     done = run(*batch.ids)
     assert done.stdout == "forgot 1 decision, 1 were before; their facts and hashes stay\n"
+    archives = ArchiveStore(tmp_path / STORE)
+    archive(archives, str(tmp_path / "elsewhere"))
+    archives.close()
+    done = run(*batch.ids)
+    assert (done.returncode, done.stderr) == (
+        1, f"riskline: {tmp_path / 'elsewhere'} may have them still; run this again with each as --archive\n",
+    )  # fmt: skip
+    assert run(*batch.ids, "--archive", str(tmp_path / "elsewhere")).returncode == 0
     done = run("none")
     assert (done.returncode, done.stderr) == (1, "riskline: there is no decision none; nothing was forgotten\n")
 
