@@ -107,7 +107,9 @@ def _lab_to_ourselves() -> Iterator[None]:
 def _daemon(root: Path) -> Iterator[Engine]:
     """dockerd, on a socket of its own, until the block ends."""
     state, log = LAB / "run", LAB / "dockerd.log"
-    shutil.rmtree(state, ignore_errors=True)
+    if state.exists():  # whoever had the lab before was killed, or did not get to its end
+        _clear(state)
+        shutil.rmtree(state)
     state.mkdir()
     socket = f"unix://{state}/docker.sock"
     most_files = min(OPEN_FILES, resource.getrlimit(resource.RLIMIT_NOFILE)[1])
@@ -156,17 +158,19 @@ def _daemon(root: Path) -> Iterator[Engine]:
 
 def _end(process: subprocess.Popen[bytes], state: Path) -> None:
     """SIGTERM, then SIGKILL for what is left of it, and its mounts."""
-    containerd = state / "exec/containerd/containerd.pid"
-    helper = int(containerd.read_text()) if containerd.is_file() else None
     process.terminate()
     with suppress(subprocess.TimeoutExpired):
         process.wait(ENGINE_WITHIN_S)
-    process.kill()
+    _clear(state)
     process.wait()
-    if helper and Path(f"/proc/{helper}/cmdline").is_file():
-        with suppress(OSError):
-            if b"containerd" in Path(f"/proc/{helper}/cmdline").read_bytes():
-                os.kill(helper, signal.SIGKILL)
+
+
+def _clear(state: Path) -> None:
+    """Kills what runs out of an engine's folder, and takes away its mounts: nothing below it could be removed else."""
+    for arguments in Path("/proc").glob("[0-9]*/cmdline"):
+        with suppress(OSError):  # it has just ended
+            if f"{state}/".encode() in arguments.read_bytes():
+                os.kill(int(arguments.parent.name), signal.SIGKILL)
     mounts = [line.split()[1] for line in Path("/proc/self/mounts").read_text().splitlines()]
     for mount in reversed(mounts):
         if mount.startswith(f"{LAB}/"):
