@@ -10,7 +10,7 @@ import os
 
 from model.artifact import open_artifact
 from model.promotion import Note, Promotions, Worker
-from model.storage import STORE_NAME
+from model.storage import STORE_NAME, saved
 from preprocessing.errors import RisklineError
 from serving import metrics
 from serving.api import Api
@@ -53,7 +53,7 @@ class Switch:
         if tag != f"{STORE_NAME}:{before.version}":
             artifact = open_artifact(tag)  # verified: the golden rows have been scored right
             self._api.serve(artifact)
-            metrics.show_model(artifact, before)
+            metrics.show_model(artifact, saved(tag), before)
             metrics.count_promotion("taken")
             log.info("%s is served in the place of %s", tag, before.version)
         self._tell()
