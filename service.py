@@ -24,8 +24,9 @@ from decisions.sqlite import SQLiteStore
 from decisions.sqlite_shadows import SQLiteShadows
 from decisions.target import prove as prove_store
 from decisions.target import target
-from model.artifact import Artifact, open_artifact
+from model.artifact import open_artifact
 from model.promotion import Promotions
+from model.storage import saved
 from preprocessing.errors import RisklineError
 from serving import metrics
 from serving.api import Api
@@ -54,6 +55,7 @@ try:
     SETTINGS, HOSTING = settings(), hosting()
 except RisklineError as error:
     sys.exit(f"riskline: {error.message}")
+WORKERS = SETTINGS.workers or cores()
 
 
 # BentoML keeps the workers' counts in one place for all servers of a user and empties it at each start: a second one
@@ -69,9 +71,9 @@ def fixed_model() -> str:
     return str(MOUNTED_MODEL) if MOUNTED_MODEL.is_dir() and any(MOUNTED_MODEL.iterdir()) else SETTINGS.model
 
 
-def load_model() -> Artifact:
-    """The fixed model, else the promoted one, else the newest of the store; verified."""
-    return open_artifact(fixed_model() or Promotions().model())
+def model() -> str:
+    """The fixed model, else the promoted one, else the newest of the store."""
+    return fixed_model() or Promotions().model()
 
 
 def open_log() -> Log | None:
@@ -94,7 +96,7 @@ def open_shadow() -> Shadow | None:
     name="riskline",
     service_class=RisklineService,
     image=IMAGE,
-    workers=SETTINGS.workers or cores(),
+    workers=WORKERS,
     traffic={"timeout": SETTINGS.timeout_s},
 )
 class Riskline:
@@ -105,7 +107,7 @@ class Riskline:
     def prove() -> None:
         """Runs once before any worker starts: what does not verify ends start-up in one line."""
         try:
-            load_model()
+            open_artifact(model())
             if SETTINGS.shadow:
                 open_artifact(SETTINGS.shadow)
             if SETTINGS.record == "none":
@@ -121,8 +123,10 @@ class Riskline:
     def __init__(self) -> None:
         promotions = Promotions()
         note, stamp = promotions.worker(), promotions.stamp()
-        artifact = load_model()  # verified: the golden rows have been scored right
-        metrics.show_model(artifact)
+        reference = model()
+        artifact = open_artifact(reference)  # verified: the golden rows have been scored right
+        metrics.show_worker(WORKERS)
+        metrics.show_model(artifact, saved(reference))
         self._log, self._shadow = open_log(), open_shadow()
         self.api = Api(artifact, SETTINGS, HOSTING, self._log, self._shadow)
         self._switch = Switch(self.api, promotions, note, stamp, fixed_model())
@@ -151,7 +155,7 @@ class Riskline:
 
     async def __is_ready__(self) -> bool:
         """BentoML asks for /readyz; once it is asked at all, the model has proved itself."""
-        return self._log is None or not self._log.is_full
+        return self.api.is_ready
 
     @bentoml.api(input_spec=ApplicationInput, output_spec=ScoreOutput)
     async def predict(self, request: Request, /) -> Response:

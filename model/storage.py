@@ -33,6 +33,14 @@ def read(reference: str) -> dict[str, bytes]:
     return read_folder(_store_path(reference))
 
 
+def saved(reference: str) -> float:
+    """When what `read` reads came to where it is, in seconds since 1970."""
+    path = Path(reference)
+    if not path.exists():
+        path = _store_path(reference)
+    return (path / MANIFEST if path.is_dir() else path).stat().st_mtime
+
+
 def save(files: Mapping[str, bytes], out: Path | None) -> str:
     """Saves to `out`, a folder or `.tar.gz`, or to the BentoML model store; says where."""
     if out is None:

@@ -35,7 +35,7 @@ from serving.formats import JSON, format_accepted, format_of, is_bulk
 from serving.hosting import Hosting
 from serving.invocations import CUSTOM_ATTRIBUTES, MOST_OF_ONE, Invocations, attributes
 from serving.messages import Answer, Request, Worked, text
-from serving.recording import channel_of, idempotency_key
+from serving.recording import channel_of, counted_channel, idempotency_key
 from serving.reviewing import OUTCOMES, REVIEW, REVIEWING, Reviewing
 from serving.scorer import Score
 from serving.served import Served
@@ -93,6 +93,11 @@ class Api:
         """The model that new requests are answered with."""
         return self._served.artifact
 
+    @property
+    def is_ready(self) -> bool:
+        """Whether there is room for more decisions; the model has proved itself before there is an Api."""
+        return self.log is None or not self.log.is_full
+
     def serve(self, artifact: Artifact) -> None:
         """Answers every request that begins from now on with this model; safe to call from any thread."""
         self._served = self._made(artifact)
@@ -118,7 +123,11 @@ class Api:
         """Answers a request to one of `ROUTES` or `REVIEWING`, or to /invocations, whatever is wrong with it."""
         started = time.perf_counter()
         size, request_id = size_of(request.body), self.request_id(request.headers)
-        worked = await self._worked(path, request, size, request_id, started)
+        metrics.IN_PROGRESS.value += 1
+        try:
+            worked = await self._worked(path, request, size, request_id, started)
+        finally:
+            metrics.IN_PROGRESS.value -= 1
         return self._finished(path, request, worked, size, request_id, started)
 
     def too_late(self, path: str, headers: Mapping[bytes, bytes]) -> Answer:
@@ -143,8 +152,9 @@ class Api:
             headers.append((CUSTOM_ATTRIBUTES, returned))
         if request.query and b"timing=true" in request.query.split(b"&"):
             headers.append((b"server-timing", _server_timing(worked.seconds)))
-        self.count(path, worked.status, time.perf_counter() - started, size, request_id, request.headers)
-        return Answer(worked.status, headers, worked.body)
+        answer = Answer(worked.status, headers, worked.body, worked.error)
+        self.count(path, answer, time.perf_counter() - started, size, request_id, request.headers)
+        return answer
 
     def request_id(self, headers: Mapping[bytes, bytes]) -> str:
         """The caller's, if it can be one, else a new one."""
@@ -152,20 +162,25 @@ class Api:
         return sent.decode() if sent is not None and _CALLERS_ID.fullmatch(sent) else next(self._request_ids)
 
     def count(
-        self, route: str, status: int, seconds: float, size: int, request_id: str, headers: Mapping[bytes, bytes]
+        self, route: str, answer: Answer, seconds: float, size: int, request_id: str, headers: Mapping[bytes, bytes]
     ) -> None:
         """Counts a request with a body of `size` bytes, and logs it where that is asked for."""
-        metrics.count_request(route, status, seconds)
+        metrics.count_request(route, answer.status, seconds, counted_channel(headers), answer.error)
         if self._access_log:
-            self._access_log.add(route, status, seconds, size, request_id, text(headers.get(b"traceparent")))
+            self._access_log.add(route, answer.status, seconds, size, request_id, text(headers.get(b"traceparent")))
 
     async def housekeeping(self) -> None:
         """Runs beside the requests: hands on, a few times a second, what they have gathered."""
+        looked = -metrics.LOOK_EVERY_S
         while True:
             await asyncio.sleep(metrics.FLUSH_EVERY_S)
             try:
+                metrics.show_ready(self.is_ready)
                 if self.log:
                     metrics.look_at(self.log)
+                if (now := time.monotonic()) > looked + metrics.LOOK_EVERY_S:
+                    looked = now
+                    metrics.look_at_process()
                 metrics.flush()
                 if self._access_log:
                     await asyncio.to_thread(self._access_log.write, self._access_log.take())
@@ -224,9 +239,10 @@ class Api:
         started = time.perf_counter()
         row = _application(request)
         decoded = time.perf_counter()
-        answered = await self._served.turn.score(Asked(row, explain, origin, decision_id))
-        status = 200 if answered.refused is None else STATUS[answered.refused.code]
-        return Worked(status, JSON, answered.json.encode(), {"decode": decoded - started, **answered.seconds})
+        answered = await self._served.turn.score(Asked(row, explain, origin, decoded, decision_id))
+        error = "" if answered.refused is None else answered.refused.code
+        seconds = {"decode": decoded - started, **answered.seconds}
+        return Worked(STATUS[error] if error else 200, JSON, answered.json.encode(), seconds, error)
 
     async def _explain(self, request: Request, origin: Origin, decision_id: str | None) -> Worked:
         started = time.perf_counter()
@@ -275,7 +291,7 @@ def _application(request: Request) -> Row:
 
 
 def _refused(error: ErrorAnswer) -> Worked:
-    return Worked(STATUS[error.error], JSON, to_json(error), {})
+    return Worked(STATUS[error.error], JSON, to_json(error), {}, error.error)
 
 
 def _server_timing(seconds: Mapping[str, float]) -> bytes:

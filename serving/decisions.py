@@ -38,7 +38,7 @@ class DecisionRoutes:
         if scope["method"] == method and (api := self._lane.api()) is not None:
             return await self._lane.serve(api, route, scope, receive, send, decision_id)
         answer = NOT_READY if scope["method"] == method else not_allowed(scope["method"], route, method)
-        metrics.count_request(route, answer.status, 0.0)
+        metrics.count_request(route, answer.status, 0.0, error=answer.error)
         return await send_answer(send, answer)
 
 

@@ -25,20 +25,22 @@ class Request(NamedTuple):
 
 
 class Worked(NamedTuple):
-    """What a route has made of a request, before it gets its headers. `seconds` by stage."""
+    """What a route has made of a request, before it gets its headers. `seconds` by stage; `error`: its code."""
 
     status: int
     media_type: str
     body: Body
     seconds: Mapping[str, float]
+    error: str = ""
 
 
 class Answer(NamedTuple):
-    """`body` is a file for a large answer; whoever sends it closes it."""
+    """`body` is a file for a large answer; whoever sends it closes it. `error` is an error's code."""
 
     status: int
     headers: Headers
     body: Body
+    error: str = ""
 
 
 def json_answer(body: bytes, status: int = 200) -> Answer:
@@ -48,7 +50,7 @@ def json_answer(body: bytes, status: int = 200) -> Answer:
 
 def error_answer(error: ErrorAnswer) -> Answer:
     """The answer to a request that no route took."""
-    return json_answer(to_json(error), STATUS[error.error])
+    return json_answer(to_json(error), STATUS[error.error])._replace(error=error.error)
 
 
 def not_allowed(method: str, route: str, allowed: str) -> Answer:

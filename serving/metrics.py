@@ -6,90 +6,54 @@ several workers it adds them up through files in PROMETHEUS_MULTIPROC_DIR, which
 
 import os
 import threading
-from bisect import bisect_left
-from collections import Counter as Tally
-from collections.abc import Mapping
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-import prometheus_client
 from prometheus_client import Gauge
 from prometheus_client.multiprocess import mark_process_dead
 
 from decisions.log import Log
+from decisions.record import Channel
 from model.artifact import Artifact
-from model.policy import TIERS
+from model.policy import FEW, TIERS
 from preprocessing.encode import FIELDS
+from serving import VERSION
+from serving.gathered import Counter, Histogram, Level
 from serving.scorer import Scores
 
 FLUSH_EVERY_S = 0.25
+LOOK_EVERY_S = 2.0  # at the process itself, and for workers that are dead: both cost more
 _SECONDS = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 60.0)
 _ROWS = (1, 2, 4, 8, 16, 32, 64, 128, 1024, 16_384, 1_048_576)
 _DISTANCES = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0)  # between two probabilities
+_PROBABILITIES = tuple(step / 20 for step in range(1, 21))
 _lock = threading.Lock()  # bulk bodies are counted by threads of their own
 
 
-class Counter:
-    """A counter whose increments wait for `flush`."""
-
-    def __init__(self, name: str, documentation: str, labels: list[str]) -> None:
-        self.metric = prometheus_client.Counter(name, documentation, labels)
-        self._waiting: Tally[tuple[str, ...]] = Tally()
-        self._reached = 0
-
-    def add(self, labels: tuple[str, ...], amount: int = 1) -> None:
-        self._waiting[labels] += amount
-
-    def reach(self, total: int) -> None:
-        """Adds what is missing to a total that is counted elsewhere."""
-        self.add((), total - self._reached)
-        self._reached = total
-
-    def flush(self) -> None:
-        waiting, self._waiting = self._waiting, Tally()
-        for labels, amount in waiting.items():
-            (self.metric.labels(*labels) if labels else self.metric).inc(amount)
-
-
-class Histogram:
-    """A histogram whose observations wait for `flush`."""
-
-    def __init__(self, name: str, documentation: str, labels: list[str], buckets: tuple[float, ...]) -> None:
-        self.metric = prometheus_client.Histogram(name, documentation, labels, buckets=buckets)
-        self._bounds = buckets
-        self._waiting: dict[tuple[str, ...], list[float]] = {}  # a count for each bucket, then the sum
-
-    def observe(self, labels: tuple[str, ...], value: float) -> None:
-        waiting = self._waiting.get(labels)
-        if waiting is None:
-            waiting = self._waiting[labels] = [0] * (len(self._bounds) + 1) + [0.0]
-        waiting[bisect_left(self._bounds, value)] += 1
-        waiting[-1] += value
-
-    def observe_many(self, labels: tuple[str, ...], values: npt.NDArray[np.float64]) -> None:
-        waiting = self._waiting.setdefault(labels, [0] * (len(self._bounds) + 1) + [0.0])
-        for bucket, count in enumerate(np.bincount(np.searchsorted(self._bounds, values)).tolist()):
-            waiting[bucket] += count
-        waiting[-1] += float(values.sum())
-
-    def flush(self) -> None:
-        waiting, self._waiting = self._waiting, {}
-        for labels, (*counts, total) in waiting.items():
-            child = self.metric.labels(*labels) if labels else self.metric
-            child._sum.inc(total)  # prometheus_client has no public way to add many observations at once
-            for bucket, count in zip(child._buckets, counts, strict=True):
-                if count:
-                    bucket.inc(count)
-
-
-REQUESTS = Counter("riskline_requests_total", "Requests answered, by route and status.", ["route", "status"])
+REQUESTS = Counter(
+    "riskline_requests_total", "Requests answered, by route, status and channel; api where none is named.",
+    ["route", "status", "channel"],
+)  # fmt: skip
+REJECTED = Counter("riskline_rejected_total", "Whole requests answered with an error, by its code.", ["reason"])
+IN_PROGRESS = Level("riskline_requests_in_progress", "Requests whose bodies are whole and that have no answer yet.")
 DURATION = Histogram(
     "riskline_request_duration_seconds", "From the whole body's arrival to the answer, by route.", ["route"], _SECONDS
 )
 STAGES = Histogram("riskline_stage_duration_seconds", "Time in a stage, for each batch scored.", ["stage"], _SECONDS)
 ROWS = Histogram("riskline_batch_rows", "Applications scored in one call of the model.", [], _ROWS)
+WAITS = Histogram(
+    "riskline_queue_wait_seconds",
+    "From an application's decoding to the start of the turn that scores it.",
+    [],
+    _SECONDS,
+)
 SCORES = Counter("riskline_scores_total", "Applications scored, by tier.", ["tier"])
+PROBABILITY = Histogram("riskline_probability", "The probabilities of applications scored.", [], _PROBABILITIES)
+REASONS = Counter("riskline_reasons_total", "Reasons given with scores, by the policy's code.", ["code"])
 REFUSED = Counter(
     "riskline_refused_total", "Broken rules in refused applications, by field and rule.", ["field", "rule"]
 )
@@ -109,6 +73,8 @@ PROMOTIONS = Counter(
     "riskline_promotions_total", "Promoted models that a worker has taken up, or refused to.", ["result"]
 )
 RETRIES = Counter("riskline_store_retries_total", "Puts that the store had no room for at first.", [])
+CPU = Counter("riskline_process_cpu_seconds_total", "Processor time of all workers.", [])
+STARTS = Counter("riskline_worker_starts_total", "Workers that have started, the first ones too.", [])
 # of the machine, whichever of its workers has looked last
 LAG = Gauge(
     "riskline_store_lag_seconds", "How long the oldest decision that the store lacks has waited for it.",
@@ -126,13 +92,41 @@ MODEL = Gauge(
     "riskline_model_info", "1 for the model and policy being served, 0 for those served before.",
     ["model_version", "policy_version"], multiprocess_mode="livemax",
 )  # fmt: skip
+TRAINED = Gauge(
+    "riskline_model_trained_timestamp_seconds", "When the model being served was saved to where it is served from.",
+    multiprocess_mode="livemax",
+)  # fmt: skip
+BUILD = Gauge(
+    "riskline_build_info", "1 for each version of the service that runs.", ["version"], multiprocess_mode="livemax"
+)
+UNRECORDED = Gauge("riskline_unrecorded_rows", "Decisions that wait for the disk.", multiprocess_mode="livesum")
+CHAINED = Gauge(
+    "riskline_chain_records", "Decisions in the chains that are being written now.", multiprocess_mode="livesum"
+)
+WORKERS = Gauge("riskline_workers", "Workers that run.", multiprocess_mode="livesum")
+WANTED = Gauge("riskline_workers_wanted", "Workers that should run.", multiprocess_mode="livemax")
+READY = Gauge("riskline_ready", "1 where every worker that runs is ready, else 0.", multiprocess_mode="livemin")
+MEMORY = Gauge(
+    "riskline_process_resident_memory_bytes", "Memory of all workers; what they share counts once for each.",
+    multiprocess_mode="livesum",
+)  # fmt: skip
+OPEN_FILES = Gauge(
+    "riskline_process_open_files",
+    "Open files and connections of the worker that has most.",
+    multiprocess_mode="livemax",
+)
 
 _GATHERED = (
     REQUESTS,
+    REJECTED,
+    IN_PROGRESS,
     DURATION,
     STAGES,
     ROWS,
+    WAITS,
     SCORES,
+    PROBABILITY,
+    REASONS,
     REFUSED,
     WARNINGS,
     SHADOW,
@@ -140,23 +134,41 @@ _GATHERED = (
     SHADOW_DROPPED,
     PROMOTIONS,
     RETRIES,
+    CPU,
+    STARTS,
 )
 _TIERS = [(tier,) for tier in TIERS]
 _KNOWN = {field.name for field in FIELDS}
 
 
-def count_request(route: str, status: int, seconds: float) -> None:
+def count_request(route: str, status: int, seconds: float, channel: Channel = "api", error: str = "") -> None:
+    """Counts an answered request; `error` is the code of the error that it was answered with, if it was."""
     with _lock:
-        REQUESTS.add((route, str(status)))
+        REQUESTS.add((route, str(status), channel))
         DURATION.observe((route,), seconds)
+        if error:
+            REJECTED.add((error,))
 
 
-def count_scores(scores: Scores, stages: Mapping[str, float]) -> None:
-    """Counts a batch. Field names that a caller made up become "other": labels must stay few."""
+def count_scores(scores: Scores, stages: Mapping[str, float], waits: Sequence[float] = ()) -> None:
+    """Counts a batch, and how long some of it waited for its turn. Field names that a caller made up become "other":
+    labels must stay few."""
+    reasons = scores.reasoning.codes(scores.reasons, scores.refused) if scores.reasons else ()
+    probability = scores.probability
+    if scores.refused:
+        probability = [value for row, value in enumerate(probability) if row not in scores.refused]
     with _lock:
         ROWS.observe((), len(scores))
+        for wait in waits:
+            WAITS.observe((), wait)
         for stage, seconds in stages.items():
             STAGES.observe((stage,), seconds)
+        if len(probability) > FEW:
+            PROBABILITY.observe_many((), np.array(probability))
+        else:
+            for value in probability:
+                PROBABILITY.observe((), value)
+        REASONS.add_each(reasons)
         for index, tier in enumerate(_TIERS):
             if amount := scores.tier.count(index):
                 SCORES.add(tier, amount)
@@ -176,17 +188,33 @@ def look_at(log: Log) -> None:
     LAG.set(state.behind_s)
     BACKLOG.set(state.backlog_bytes)
     CONFLICTS.set(state.conflicts)
+    UNRECORDED.set(state.waiting)
+    CHAINED.set(state.height)
     with _lock:
         RETRIES.reach(state.retries)
 
 
-def show_model(artifact: Artifact, before: Artifact | None = None) -> None:
-    """Tells which model this worker serves, in the place of the one before."""
-    if before is None:
-        _forget_the_dead()
-    else:
+def show_worker(wanted: int) -> None:
+    """Tells that this is a worker, one of `wanted`."""
+    # the process that starts workers declares the same metrics where their place was set from outside: it is none
+    _forget(os.getppid())
+    WORKERS.set(1)
+    WANTED.set(wanted)
+    BUILD.labels(VERSION).set(1)
+    with _lock:
+        STARTS.add(())
+
+
+def show_model(artifact: Artifact, saved: float, before: Artifact | None = None) -> None:
+    """Tells which model this worker serves, in the place of the one before; `saved` in seconds since 1970."""
+    if before is not None:
         MODEL.labels(before.model_version, before.policy_version).set(0)
     MODEL.labels(artifact.model_version, artifact.policy_version).set(1)
+    TRAINED.set(saved)
+
+
+def show_ready(ready: bool) -> None:
+    READY.set(ready)
 
 
 def count_shadow(pairs: Mapping[tuple[str, str], int], distances: npt.NDArray[np.float64]) -> None:
@@ -207,18 +235,6 @@ def count_promotion(result: str) -> None:
         PROMOTIONS.add((result,))
 
 
-def _forget_the_dead() -> None:
-    """A worker that was killed serves nothing any more."""
-    for file in Path(os.environ.get("PROMETHEUS_MULTIPROC_DIR", "")).glob("gauge_live*.db"):
-        pid = int(file.stem.rpartition("_")[2])
-        try:
-            os.kill(pid, 0)
-        except ProcessLookupError:
-            mark_process_dead(pid)  # type: ignore[no-untyped-call]
-        except PermissionError:  # it lives, and is somebody else's
-            continue
-
-
 def count_recorded(seconds: float) -> None:
     """Counts how long a batch's decisions took to be on disk."""
     with _lock:
@@ -229,3 +245,31 @@ def flush() -> None:
     with _lock:
         for metric in _GATHERED:
             metric.flush()
+
+
+def look_at_process() -> None:
+    """Says what this worker uses, and takes out what workers said that are dead."""
+    forget_the_dead()
+    with _lock:
+        CPU.reach(time.process_time())
+    with suppress(OSError):  # only Linux has these files
+        MEMORY.set(int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE"))
+        OPEN_FILES.set(sum(1 for _ in Path("/proc/self/fd").iterdir()))
+
+
+def forget_the_dead() -> None:
+    """A worker that was killed serves nothing any more."""
+    for file in Path(os.environ.get("PROMETHEUS_MULTIPROC_DIR", "")).glob("gauge_live*.db"):
+        pid = int(file.stem.rpartition("_")[2])
+        try:
+            os.kill(pid, 0)
+        except ProcessLookupError:
+            _forget(pid)
+        except PermissionError:  # it lives, and is somebody else's
+            continue
+
+
+def _forget(pid: int) -> None:
+    if "PROMETHEUS_MULTIPROC_DIR" in os.environ:
+        with suppress(FileNotFoundError):  # another worker was faster
+            mark_process_dead(pid)  # type: ignore[no-untyped-call]

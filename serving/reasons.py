@@ -5,6 +5,7 @@ TreeSHAP counts from, or those just on the better side of the cut-off (both are 
 12 CFR 1002.9(b)(2), paragraph 5).
 """
 
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -43,6 +44,7 @@ class Reasoning:
         self.reference = np.zeros(fields) if against == "all" else reference.just_passed(policy.high_from)
         texts = [policy.reasons[field.name] for field in MODEL_FIELDS]
         self._wordings = [(text.favourable, text.adverse) for text in texts]
+        self._codes = [[(wording.code,) for wording in wordings] for wordings in self._wordings]
         self._starts = [
             [
                 (
@@ -72,6 +74,13 @@ class Reasoning:
             Reason(MODEL_FIELDS[field].name, value, wording.code, wording.text)
             for (field, value), wording in zip(ranked, wordings, strict=True)
         )
+
+    def codes(self, reasons: Mapping[int, Ranked], without: Collection[int] = ()) -> list[tuple[str]]:
+        """The policy's code of each reason of each row, in a tuple as labels are; rows in `without` have none."""
+        codes = self._codes
+        return [
+            codes[field][value > 0] for row, ranked in reasons.items() if row not in without for field, value in ranked
+        ]
 
     def as_json(self, ranked: Ranked) -> str:
         """The same as a JSON array."""

@@ -34,6 +34,11 @@ def channel_of(headers: Mapping[bytes, bytes]) -> Channel:
     return channel
 
 
+def counted_channel(headers: Mapping[bytes, bytes]) -> Channel:
+    """The channel that a request is counted under: `api` also where it names one that does not exist."""
+    return _CHANNELS.get(headers.get(CHANNEL, b""), "api")
+
+
 def idempotency_key(headers: Mapping[bytes, bytes]) -> str | None:
     """What the caller wants the decision to be called, so that asking again gives the same one."""
     sent = headers.get(IDEMPOTENCY_KEY)

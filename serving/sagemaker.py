@@ -93,7 +93,7 @@ class SageMaker:
             answer = error_answer(ErrorAnswer.of(error))
         headers = dict(scope["headers"])
         request_id = api.request_id(headers)
-        api.count(MODELS, answer.status, time.perf_counter() - started, len(order), request_id, headers)
+        api.count(MODELS, answer, time.perf_counter() - started, len(order), request_id, headers)
         await send_answer(send, answer._replace(headers=[*answer.headers, (b"x-request-id", request_id.encode())]))
         return None
 
@@ -117,7 +117,7 @@ class SageMaker:
         raise NotFound(f"there is no {method} of a model")
 
     async def _answer(self, route: str, answer: Answer, seconds: float, send: Send) -> None:
-        metrics.count_request(route, answer.status, seconds)
+        metrics.count_request(route, answer.status, seconds, error=answer.error)
         await send_answer(send, answer)
 
 

@@ -10,7 +10,7 @@ import os
 
 from model.artifact import open_artifact
 from model.promotion import Note, Promotions, Worker
-from model.storage import STORE_NAME
+from model.storage import STORE_NAME, saved
 from preprocessing.errors import RisklineError
 from serving import metrics
 from serving.api import Api
@@ -52,8 +52,9 @@ class Switch:
         tag = self._promotions.model()
         if tag != f"{STORE_NAME}:{before.version}":
             artifact = open_artifact(tag)  # verified: the golden rows have been scored right
+            since = saved(tag)
             self._api.serve(artifact)
-            metrics.show_model(artifact, before)
+            metrics.show_model(artifact, since, before)
             metrics.count_promotion("taken")
             log.info("%s is served in the place of %s", tag, before.version)
         self._tell()

@@ -21,11 +21,12 @@ from serving.scorer import Scorer, Scores
 
 
 class Asked(NamedTuple):
-    """One application and what its caller wants to be done with it."""
+    """One application and what its caller wants to be done with it; `decoded` is perf_counter's, when it was read."""
 
     row: Row
     explain: bool
     origin: Origin
+    decoded: float
     decision_id: str | None = None  # that its caller gave
 
 
@@ -86,7 +87,7 @@ class Turn:
                 {number: asked.decision_id for number, (asked, _) in enumerate(waiting) if asked.decision_id},
             )
             seconds = {"encode": encoded - started, **scores.seconds}
-            metrics.count_scores(scores, seconds)
+            metrics.count_scores(scores, seconds, [started - asked.decoded for asked, _ in waiting])
             if self._recorder is None:
                 _answer(waiting, scores, seconds)
             else:

@@ -14,6 +14,7 @@ from loadtest.server import Server, running_server
 from model.compare import Bars
 from serving import VERSION, hosting, metrics
 from serving.errors import STATUS
+from serving.gathered import Counter, Histogram, Level
 from serving.settings import PREFIX, Settings
 
 ROOT = Path(__file__).parent.parent
@@ -93,9 +94,7 @@ def test_the_table_of_sagemakers_variables_is_the_codes() -> None:
 
 
 def test_the_metrics_table_is_the_codes() -> None:
-    gathered = [
-        value.metric for value in vars(metrics).values() if isinstance(value, (metrics.Counter, metrics.Histogram))
-    ]
+    gathered = [value.metric for value in vars(metrics).values() if isinstance(value, (Counter, Histogram, Level))]
     gauges = [value for value in vars(metrics).values() if isinstance(value, prometheus_client.Gauge)]
     families = [family for metric in [*gathered, *gauges] for family in metric.describe()]
     expected = [

@@ -1,6 +1,7 @@
 import gzip
 import io
 import json
+import os
 import subprocess
 import sys
 import tarfile
@@ -28,7 +29,7 @@ from model.artifact import (
 )  # fmt: skip
 from model.data import Labelled
 from model.errors import ArtifactError
-from model.storage import MANIFEST, sha256, write_archive, write_folder
+from model.storage import MANIFEST, saved, sha256, write_archive, write_folder
 
 Files = Mapping[str, bytes]
 
@@ -58,6 +59,14 @@ def test_folder_and_archive_give_the_same_artefact(files: Files, tmp_path: Path)
 
 
 @pytest.mark.slow
+def test_a_folder_and_an_archive_know_since_when_they_are_there(files: Files, tmp_path: Path) -> None:
+    write_folder(files, tmp_path / "model")
+    write_archive(files, tmp_path / "model.tar.gz")
+    for path, written in ((tmp_path / "model", tmp_path / "model" / MANIFEST), (tmp_path / "model.tar.gz",) * 2):
+        os.utime(written, (1.5e9, 1.5e9))
+        assert saved(str(path)) == 1.5e9
+
+
 def test_the_store_keeps_it_under_its_version_and_the_last_saved_is_the_latest(
     files: Files, model_folder: Path, tmp_path: Path
 ) -> None:

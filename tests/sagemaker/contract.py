@@ -463,7 +463,7 @@ def test_invocations_are_counted_under_their_route(endpoint: Endpoint) -> None:
     def counted() -> bool:
         text = httpx.get(f"{endpoint.url}/metrics").text
         return all(
-            f'riskline_requests_total{{route="{route}",status="{status}"}}' in text
+            f'riskline_requests_total{{channel="api",route="{route}",status="{status}"}}' in text
             for route, status in (("/invocations", 204), ("/ping", 200))
         )
 

@@ -5,12 +5,10 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 import pytest
-from prometheus_client import REGISTRY
 
 from decisions.errors import StoreError
 from model.artifact import Artifact
 from preprocessing import decode, json_columns
-from preprocessing.decode import RULES
 from preprocessing.encode import Matrix
 from preprocessing.errors import RisklineError
 from serving import metrics
@@ -234,44 +232,6 @@ def test_every_error_a_caller_can_cause_has_a_status() -> None:
         if not error.__module__.startswith("model")
     }
     assert raised_to_callers <= set(STATUS)
-
-
-def counted(name: str, **labels: str) -> float:
-    metrics.flush()
-    return REGISTRY.get_sample_value(name, labels) or 0.0
-
-
-def test_scores_refusals_and_requests_are_counted_under_few_labels(api: Api) -> None:
-    tier = read(ask(api, "/predict", BODY))["tier"]
-
-    def now() -> list[float]:
-        return [
-            counted("riskline_scores_total", tier=tier),
-            counted("riskline_refused_total", field=NUMBER.name, rule="required"),
-            counted("riskline_refused_total", field="other", rule="unknown"),
-            counted("riskline_requests_total", route="/predict_batch", status="200"),
-            counted("riskline_request_duration_seconds_count", route="/predict_batch"),
-            counted("riskline_stage_duration_seconds_count", stage="score"),
-            counted("riskline_batch_rows_sum"),
-        ]
-
-    before = now()
-    ask(api, "/predict_batch", json.dumps({"applications": [EXAMPLE, {}, {**EXAMPLE, "shoe_size": 44}]}).encode())
-    assert [after - then for after, then in zip(now(), before, strict=True)] == [1, 1, 1, 1, 1, 1, 3]
-    assert {"required", "unknown"} <= set(RULES)
-
-
-def test_a_gathered_histogram_is_what_prometheus_would_have_counted() -> None:
-    gathered = metrics.Histogram("gathered", "for this test", [], (1, 2, 4))
-    values = [0.5, 1, 1.5, 2, 3, 4, 5, 100]
-    for value in values:
-        gathered.observe((), value)
-    gathered.flush()
-    gathered.flush()
-    assert [REGISTRY.get_sample_value("gathered_bucket", {"le": le}) for le in ("1.0", "2.0", "4.0", "+Inf")] == [
-        2, 4, 6, 8,
-    ]  # fmt: skip
-    assert REGISTRY.get_sample_value("gathered_sum") == sum(values)
 
 
 def test_the_access_log_has_a_line_for_each_request_and_no_value(

@@ -8,6 +8,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -175,7 +176,7 @@ def test_metrics_add_up_over_both_workers(model_folder: Path) -> None:
         eventually(lambda: sum(samples(server.url, "riskline_scores_total").values()) == asked)
         for _ in range(6):
             assert sum(samples(server.url, "riskline_scores_total").values()) == asked
-            assert samples(server.url, "riskline_requests_total") == {("/predict", "200"): asked}
+            assert samples(server.url, "riskline_requests_total") == {("api", "/predict", "200"): asked}
             assert samples(server.url, "riskline_request_duration_seconds_count") == {("/predict",): asked}
         assert list(samples(server.url, "riskline_model_info").values()) == [1.0]
 
@@ -189,9 +190,12 @@ def test_counts_are_not_lost_when_the_server_ends(model_folder: Path, tmp_path: 
     with running_server(environment) as server:
         for _ in range(7):
             assert httpx.post(f"{server.url}/predict", json=EXAMPLE).status_code == 200
+        # the process that starts the workers declares metrics in that place too, and is none of them
+        eventually(lambda: samples(server.url, "riskline_ready") == {(): 1})
     registry = CollectorRegistry()
     MultiProcessCollector(registry, path=str(tmp_path))  # type: ignore[no-untyped-call]
-    assert registry.get_sample_value("riskline_requests_total", {"route": "/predict", "status": "200"}) == 7
+    labels = {"route": "/predict", "status": "200", "channel": "api"}
+    assert registry.get_sample_value("riskline_requests_total", labels) == 7
 
 
 def test_the_page_has_every_field_with_words_and_example_and_loads_nothing_from_outside(http: httpx.Client) -> None:
@@ -262,6 +266,40 @@ def test_a_killed_worker_is_replaced_and_nothing_is_lost_from_the_metrics(model_
         eventually(replaced, within_s=30)
         assert [process.pid for process in supervisor.children()] != [worker.pid]
         eventually(lambda: sum(samples(server.url, "riskline_scores_total").values()) >= 4)
+
+
+def test_the_gauges_of_a_killed_worker_vanish_and_counters_never_go_down(model_folder: Path) -> None:
+    with running_server({"RISKLINE_MODEL": str(model_folder), "RISKLINE_WORKERS": "2"}) as server:
+
+        def gauge(name: str) -> float:
+            return sum(samples(server.url, name).values())
+
+        highest = 0.0
+
+        def workers() -> float:
+            """How many there are by a scrape; also holds what is counted against the scrape before."""
+            nonlocal highest
+            with suppress(httpx.TransportError):  # the connection may have been the killed worker's
+                counts = gauge("riskline_requests_total")
+                assert counts >= highest
+                highest = counts
+                return gauge("riskline_workers")
+            return -1
+
+        eventually(lambda: (workers(), gauge("riskline_ready")) == (2, 1))
+        assert (gauge("riskline_workers_wanted"), gauge("riskline_build_info")) == (2, 1)
+        assert time.time() > gauge("riskline_model_trained_timestamp_seconds") > 1.5e9
+        eventually(lambda: gauge("riskline_worker_starts_total") == 2)
+        for _ in range(5):
+            assert httpx.post(f"{server.url}/predict", json=EXAMPLE).status_code == 200
+        eventually(lambda: gauge("riskline_requests_total") == 5)
+        memory = gauge("riskline_process_resident_memory_bytes")
+        psutil.Process(server.pid).children()[-1].send_signal(signal.SIGKILL)
+        eventually(lambda: workers() == 1)
+        assert gauge("riskline_process_resident_memory_bytes") < 0.8 * memory
+        eventually(lambda: workers() == 2, within_s=60)
+        eventually(lambda: gauge("riskline_worker_starts_total") == 3)
+        eventually(lambda: gauge("riskline_ready") == 1)
 
 
 def test_sigterm_answers_what_is_under_way_and_ends(model_folder: Path) -> None:

@@ -26,6 +26,7 @@ from preprocessing.encode import Batch, encode
 from preprocessing.schema import Application
 from serving import metrics, shadow
 from serving.api import Api
+from serving.gathered import Histogram
 from serving.messages import Request
 from serving.scorer import Scorer
 from serving.settings import Settings
@@ -112,8 +113,8 @@ def test_tiers_and_distances_are_counted(artifact: Artifact, challenger: Artifac
 
 
 def test_distances_land_in_the_buckets_in_which_single_ones_would() -> None:
-    one = metrics.Histogram("one_distance", "One by one.", [], (0.1, 0.2))
-    many = metrics.Histogram("many_distances", "All at once.", [], (0.1, 0.2))
+    one = Histogram("one_distance", "One by one.", [], (0.1, 0.2))
+    many = Histogram("many_distances", "All at once.", [], (0.1, 0.2))
     values = np.array([0.0, 0.1, 0.15, 0.2, 0.3, 9.0])
     for value in values.tolist():
         one.observe((), value)

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
+from prometheus_client import REGISTRY
 
 from model.artifact import Artifact, verify, with_policy
 from model.promotion import Promotions
@@ -49,6 +50,7 @@ def test_a_promoted_model_is_taken_up_at_the_next_look_and_noted(
         return {f"riskline:{other.version}": other}[tag]
 
     monkeypatch.setattr(switch, "open_artifact", opened)
+    monkeypatch.setattr(switch, "saved", {f"riskline:{other.version}": 1.75e9}.get)
     before = api.artifact
     watching = Switch(api, promotions, promotions.worker(), promotions.stamp(), "")
     asyncio.run(watching.look())
@@ -58,6 +60,7 @@ def test_a_promoted_model_is_taken_up_at_the_next_look_and_noted(
     assert policy_version(api) == other.policy_version
     [note] = promotions.workers()
     assert (note.tag, note.stamp, note.refused) == (f"riskline:{other.version}", stamp, "")
+    assert REGISTRY.get_sample_value("riskline_model_trained_timestamp_seconds") == 1.75e9
     watching.close()
 
 
