@@ -196,8 +196,6 @@ def look_at(log: Log) -> None:
 
 def show_worker(wanted: int) -> None:
     """Tells that this is a worker, one of `wanted`."""
-    # the process that starts workers declares the same metrics where their place was set from outside: it is none
-    _forget(os.getppid())
     WORKERS.set(1)
     WANTED.set(wanted)
     BUILD.labels(VERSION).set(1)
@@ -264,12 +262,7 @@ def forget_the_dead() -> None:
         try:
             os.kill(pid, 0)
         except ProcessLookupError:
-            _forget(pid)
+            with suppress(FileNotFoundError):  # another worker was faster
+                mark_process_dead(pid)  # type: ignore[no-untyped-call]
         except PermissionError:  # it lives, and is somebody else's
             continue
-
-
-def _forget(pid: int) -> None:
-    if "PROMETHEUS_MULTIPROC_DIR" in os.environ:
-        with suppress(FileNotFoundError):  # another worker was faster
-            mark_process_dead(pid)  # type: ignore[no-untyped-call]

@@ -190,7 +190,7 @@ def test_counts_are_not_lost_when_the_server_ends(model_folder: Path, tmp_path: 
     with running_server(environment) as server:
         for _ in range(7):
             assert httpx.post(f"{server.url}/predict", json=EXAMPLE).status_code == 200
-        # the process that starts the workers declares metrics in that place too, and is none of them
+        # the process that starts the workers has the same environment, and is none of them
         eventually(lambda: samples(server.url, "riskline_ready") == {(): 1})
     registry = CollectorRegistry()
     MultiProcessCollector(registry, path=str(tmp_path))  # type: ignore[no-untyped-call]
