@@ -124,7 +124,8 @@ class Riskline:
         artifact = load_model()  # verified: the golden rows have been scored right
         metrics.show_model(artifact)
         self._log, self._shadow = open_log(), open_shadow()
-        self.api = Api(artifact, SETTINGS, HOSTING, self._log, self._shadow)
+        counts = Path(os.environ["PROMETHEUS_MULTIPROC_DIR"])
+        self.api = Api(artifact, SETTINGS, HOSTING, self._log, self._shadow, counts)
         self._switch = Switch(self.api, promotions, note, stamp, fixed_model())
 
     @bentoml.on_startup
