@@ -32,6 +32,7 @@ from serving.bulk import Bulk
 from serving.cores import cores, give_way
 from serving.drift import Drift
 from serving.drift_report import DriftReport, report
+from serving.drift_watch import DriftWatch
 from serving.errors import STATUS, BodyTooLarge, ErrorAnswer
 from serving.explanation import explain
 from serving.formats import JSON, format_accepted, format_of, is_bulk
@@ -51,8 +52,6 @@ log = logging.getLogger("riskline")
 ONE, MANY, EXPLAIN, INVOCATIONS = "/predict", "/predict_batch", "/explain", "/invocations"
 ROUTES = frozenset({ONE, MANY, EXPLAIN})
 
-DRIFT_ROUNDS = 20  # of housekeeping, 5 s, from one look at all workers' counts to the next
-FEW_TO_COUNT = 500  # rows, which take a millisecond; more are counted by a thread
 SINGLE_BYTES = MOST_OF_ONE  # it is decoded on the event loop
 _EXPLAIN = re.compile(rb"(?:^|&)explain=(true|false)(?:&|$)")
 _CALLERS_ID = re.compile(rb"[!-~]{1,128}")
@@ -91,6 +90,7 @@ class Api:
         self._parts = ThreadPoolExecutor(cores(), thread_name_prefix="part", initializer=give_way)
         self._bulk = Bulk(settings, self._threads)
         self._served = self._made(artifact, None if drift_folder is None else Drift(artifact, drift_folder))
+        self._drift_watch = DriftWatch()
         self._access_log = AccessLog() if settings.access_log else None
         self._request_ids = map("{}-{:x}".format, itertools.repeat(secrets.token_hex(4)), itertools.count(1))
 
@@ -102,18 +102,11 @@ class Api:
     def serve(self, artifact: Artifact) -> None:
         """Answers every request that begins from now on with this model; safe to call from any thread."""
         drift = self._served.drift
-        if drift and drift.artifact.model_version != artifact.model_version:  # another policy counts on in its bins
-            drift.gather()
-            drift = Drift(artifact, drift.folder)
-        self._served = self._made(artifact, drift)
+        self._served = self._made(artifact, drift and drift.for_model(artifact))
 
     def drift(self) -> DriftReport | None:
         """How what all workers have scored with this model differs from its training; None where nobody counts."""
-        drift = self._served.drift
-        if drift is None:
-            return None
-        drift.gather()
-        return report(drift)
+        return report(self._served.drift) if self._served.drift else None
 
     def _made(self, artifact: Artifact, drift: Drift | None) -> Served:
         return Served(artifact, self._settings, self.log, self._parts, self._shadow, drift)
@@ -179,28 +172,17 @@ class Api:
 
     async def housekeeping(self) -> None:
         """Runs beside the requests: hands on, a few times a second, what they have gathered."""
-        for round_ in itertools.count(1):
+        while True:
             await asyncio.sleep(metrics.FLUSH_EVERY_S)
             try:
-                await self._look_at_drift(show=round_ % DRIFT_ROUNDS == 0)
                 if self.log:
                     metrics.look_at(self.log)
                 metrics.flush()
                 if self._access_log:
                     await asyncio.to_thread(self._access_log.write, self._access_log.take())
+                await self._drift_watch.look(self._served.drift)
             except Exception:  # a full disk, say: the next round may find room
                 log.exception("counts or access log could not be handed on")
-
-    async def _look_at_drift(self, show: bool) -> None:
-        drift = self._served.drift
-        if drift is None:
-            return
-        if show and (found := await asyncio.to_thread(self.drift)):
-            metrics.show_drift(found)
-        elif drift.rows_waiting > FEW_TO_COUNT:
-            await asyncio.to_thread(drift.gather)
-        else:
-            drift.gather()
 
     def close(self) -> None:
         """Hands on the rest and ends the threads; log and shadow are whose they were before."""

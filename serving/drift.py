@@ -85,13 +85,20 @@ class Drift:
     def __init__(self, artifact: Artifact, folder: Path, now: Callable[[], float] = time.time) -> None:
         self.artifact = artifact
         self.bins = Bins(artifact)
-        self.folder, self._now = folder, now
+        self._folder, self._now = folder, now
         self._files = f"drift-{os.getppid()}-{artifact.model_version}-"
         self._hours, self._counts = self._mapped(folder / f"{self._files}{os.getpid()}.counts")
         self._hour = int(self._hours.max())
         self._waiting: list[_Taken] = []
         self.rows_waiting = 0
         self._taking, self._gathering = threading.Lock(), threading.Lock()
+
+    def for_model(self, artifact: Artifact) -> "Drift":
+        """Itself for the same model, whatever its policy, since the bins are the same; else a new one beside it."""
+        if artifact.model_version == self.artifact.model_version:
+            return self
+        self.gather()
+        return Drift(artifact, self._folder, self._now)
 
     def take(self, batch: Batch, scores: Scores, origins: Sequence[Origin]) -> None:
         """Takes a scored batch, with the origin of each row, and returns at once."""
@@ -120,7 +127,8 @@ class Drift:
             kept = np.ones(len(probability), dtype=np.bool_)
             first = 0
             for one in taken:
-                kept[[first + row for row in one.refused]] = False
+                if one.refused:
+                    kept[[first + row for row in one.refused]] = False
                 first += len(one.probability)
             channel = np.array([_CODE[origin.channel] for origin in origins], dtype=np.int64)
             matrix = np.concatenate([one.matrix for one in taken])
@@ -132,7 +140,7 @@ class Drift:
         """Window → (channels, width): what all workers have counted in the current hour and the whole ones before."""
         hour = max(self._hour, self._this_hour())
         sums = {window: np.zeros((len(CHANNELS), self.bins.width), dtype=np.int64) for window in WINDOWS}
-        for file in self.folder.glob(f"{self._files}*.counts"):
+        for file in self._folder.glob(f"{self._files}*.counts"):
             hours, counts = self._mapped(file)
             for window, before in WINDOWS.items():
                 slots = np.flatnonzero(hours >= hour - before)

@@ -63,7 +63,8 @@ class DriftReport:
 
 
 def report(drift: Drift) -> DriftReport:
-    """Of what all workers have counted."""
+    """Of what all workers have counted, and of what waits in this one."""
+    drift.gather()
     training, seen = drift.artifact.reference.bins, drift.seen()
     return DriftReport(
         drift.artifact.model_version,
