@@ -15,7 +15,7 @@ import pytest
 
 from decisions.record import CHANNELS, Channel, Origin
 from loadtest.server import running_server
-from model.artifact import GRAPH, Artifact
+from model.artifact import GRAPH, REFERENCE, Artifact, verify, with_policy
 from model.data import Labelled
 from model.psi import psi
 from preprocessing.encode import COLUMN, MODEL_FIELDS, Batch, Matrix, encode
@@ -181,11 +181,11 @@ def test_other_workers_files_are_added_and_other_models_ignored(
     counting = Drift(artifact, tmp_path)
     take(counting, labelled.matrix[:100])
     [own] = tmp_path.glob("drift-*")
-    server, _, rest = own.name.removeprefix("drift-").partition("-")
-    assert rest == f"{artifact.model_version}-{os.getpid()}.counts"
-    shutil.copy(own, tmp_path / f"drift-{server}-{artifact.model_version}-1.counts")  # of a worker that has ended
-    shutil.copy(own, tmp_path / f"drift-{server}-0123456789ab-2.counts")
-    shutil.copy(own, tmp_path / f"drift-{server}1-{artifact.model_version}-3.counts")
+    server, model, bins, process = own.stem.removeprefix("drift-").split("-")
+    assert (model, process) == (artifact.model_version, str(os.getpid()))
+    shutil.copy(own, tmp_path / f"drift-{server}-{model}-{bins}-1.counts")  # of a worker that has ended
+    shutil.copy(own, tmp_path / f"drift-{server}-0123456789ab-{bins}-2.counts")
+    shutil.copy(own, tmp_path / f"drift-{server}1-{model}-{bins}-3.counts")
     assert seen(counting).rows == 200
 
 
@@ -200,6 +200,14 @@ def test_expected_performance_is_what_the_probabilities_promise() -> None:
     assert bad_rate == pytest.approx(bad.mean(), abs=0.005)
     assert auc == pytest.approx(seen_auc, abs=0.005)
     assert expected(np.zeros(100, dtype=np.int64)) == (None, None)
+
+
+def test_another_policy_counts_on_and_other_bins_begin_anew(artifact: Artifact, tmp_path: Path) -> None:
+    counting = Drift(artifact, tmp_path)
+    policy = artifact.policy.model_copy(update={"high_from": artifact.policy.low_below})
+    assert counting.for_model(verify(with_policy(artifact, policy), "another policy")) is counting
+    other = replace(artifact, files={**artifact.files, REFERENCE: b"another"})
+    assert counting.for_model(other) is not counting
 
 
 def test_every_route_counts_what_it_scores_by_channel(artifact: Artifact, tmp_path: Path) -> None:
