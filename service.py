@@ -128,7 +128,8 @@ class Riskline:
         metrics.show_worker(WORKERS)
         metrics.show_model(artifact, saved(reference))
         self._log, self._shadow = open_log(), open_shadow()
-        self.api = Api(artifact, SETTINGS, HOSTING, self._log, self._shadow)
+        counts = Path(os.environ["PROMETHEUS_MULTIPROC_DIR"])
+        self.api = Api(artifact, SETTINGS, HOSTING, self._log, self._shadow, counts)
         self._switch = Switch(self.api, promotions, note, stamp, fixed_model())
 
     @bentoml.on_startup

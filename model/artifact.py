@@ -5,7 +5,7 @@
     contributions.onnx  application → what each field contributed to the log-odds
     features.onnx       application → features alone
     policy.json         probability → tier and points, and the words for reasons
-    reference.json      what reasons are compared with, and what other thresholds would have done
+    reference.json      what reasons and applicants are compared with, and what other thresholds would have done
     golden.json         generated applications with the answers expected of them
     report.html         what the training run found out about the model, for people
     manifest.json       schema, training facts, metrics, and the sha256 of the files above
@@ -40,7 +40,7 @@ from model.storage import MANIFEST, STORE_NAME, read, sha256, write_archive
 from preprocessing.encode import FIELDS, MODEL_FIELDS, Matrix, encode
 from preprocessing.schema import Application
 
-FORMAT = 2
+FORMAT = 3
 GRAPH, BULK, CONTRIBUTIONS_GRAPH, FEATURES_GRAPH = "model.onnx", "bulk.onnx", "contributions.onnx", "features.onnx"
 POLICY, REFERENCE, GOLDEN, REPORT = "policy.json", "reference.json", "golden.json", "report.html"
 NEEDED = (GRAPH, CONTRIBUTIONS_GRAPH, FEATURES_GRAPH, POLICY, REFERENCE, GOLDEN, REPORT)
@@ -74,7 +74,7 @@ class Manifest(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    format: Literal[2]
+    format: Literal[3]
     fields: list[dict[str, Any]]
     ranges: dict[str, tuple[float, float]]
     training: dict[str, Any]

@@ -11,7 +11,7 @@ from model.data import Labelled
 from model.export import Calibration
 from model.graph import CONTRIBUTIONS, Graph
 from model.policy import Policy, answered
-from model.reference import FeatureSplits, Reference, outcomes, score_groups, spread
+from model.reference import FeatureSplits, Reference, outcomes, score_groups, spread, training_bins
 from model.trees import Ensemble
 from preprocessing.encode import MODEL_FIELDS, Matrix
 from preprocessing.features import DERIVED
@@ -38,8 +38,10 @@ def reference(
     calibration: Calibration,
     data: Labelled,
     test: npt.NDArray[np.int64],
+    ranges: Mapping[str, tuple[float, float]],
 ) -> Reference:
-    probability = Graph(graphs[artifact.GRAPH]).run(data.matrix)[0][:, 0].astype(np.float64)
+    exact = Graph(graphs[artifact.GRAPH]).run(data.matrix)[0][:, 0]
+    probability = exact.astype(np.float64)
     contributions = Graph(graphs[artifact.CONTRIBUTIONS_GRAPH], [CONTRIBUTIONS]).first(data.matrix, 4096)
     names = [(field.name, (field.name,)) for field in MODEL_FIELDS] + [(one.name, one.sources) for one in DERIVED]
     thresholds = ensemble.thresholds()
@@ -52,6 +54,7 @@ def reference(
             FeatureSplits(feature=name, sources=sources, thresholds=tuple(thresholds.get(column, ())))
             for column, (name, sources) in enumerate(names)
         ),
+        bins=training_bins(np.array(answered(exact)), data.matrix, ranges),
     )
 
 

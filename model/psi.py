@@ -5,6 +5,7 @@
 Usually read as: below 0.1 stable, up to 0.25 worth a look, above it another population.
 """
 
+from math import sqrt
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ import numpy.typing as npt
 
 WORTH_A_LOOK, ANOTHER_POPULATION = 0.1, 0.25
 BINS = 10
+DEVIATIONS = 5  # above what chance does: among hundreds of looks an hour, one in thousands should be chance
 
 Values = npt.NDArray[np.floating[Any]]
 
@@ -50,3 +52,13 @@ def psi_of_counts(reference: npt.NDArray[np.int64], other: npt.NDArray[np.int64]
 def by_chance(rows: int, other_rows: int, bins: int = BINS) -> float:
     """The PSI to expect between two samples of one population (Yurdakul 2018)."""
     return (bins - 1) * (1 / rows + 1 / other_rows)
+
+
+def stands_out(psi: float, rows: int, other_rows: int, bins: int = BINS) -> bool:
+    """Whether a PSI is worth a look and is more than chance does between samples of these sizes.
+
+    By chance, PSI / (1/rows + 1/other_rows) is distributed as χ² with bins - 1 degrees of freedom (Yurdakul 2018): it
+    has to be `DEVIATIONS` standard deviations above its mean.
+    """
+    chance = by_chance(rows, other_rows, bins) * (1 + DEVIATIONS * sqrt(2 / max(1, bins - 1)))
+    return psi > max(WORTH_A_LOOK, chance)

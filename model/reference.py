@@ -1,17 +1,20 @@
-"""What the model was seen to do in training, as data of the artefact: the reference points of explanations, and what
-tells how other thresholds would have done.
+"""What the model was seen to do in training, as data of the artefact: the reference points of explanations, what tells
+how other thresholds would have done, and the bins by which drift is told.
 
 Applicants are counted in groups; no file of the artefact holds an application.
 """
 
-from typing import Annotated
+from collections.abc import Mapping
+from typing import Annotated, Any
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from model.policy import DIGITS
+from model.psi import counts, deciles
 from preprocessing.encode import MODEL_FIELDS, Matrix
+from preprocessing.fields import Category
 
 GROUPS = 40  # of equally many applicants, by probability
 FEWEST = 30  # applicants in a group; fewer have no mean worth comparing with
@@ -53,6 +56,35 @@ class FeatureSplits(_Data):
     thresholds: tuple[float, ...]
 
 
+class Bins(_Data):
+    """How many applicants had a value in each bin between the inner `edges`, ascending; the missing ones last."""
+
+    edges: tuple[float, ...]
+    counts: tuple[int, ...]
+
+    @model_validator(mode="after")
+    def _has_a_count_for_each(self) -> "Bins":
+        if len(self.counts) != len(self.edges) + 2 or not sum(self.counts):
+            raise ValueError("a count for each bin and one for the missing are needed")
+        return self
+
+
+class TrainingBins(_Data):
+    """Of all applicants that the model was trained and tested on: the score, each field that the model is given, and
+    how many of them lie `outside` the range of the field that the manifest tells."""
+
+    score: Bins
+    fields: dict[str, Bins]
+    outside: dict[str, int]
+
+    @model_validator(mode="after")
+    def _has_every_field(self) -> "TrainingBins":
+        names = [field.name for field in MODEL_FIELDS]
+        if sorted(self.fields) != sorted(names) or sorted(self.outside) != sorted(names):
+            raise ValueError("bins of exactly the model's fields are needed")
+        return self
+
+
 class Reference(_Data):
     """`bias` is the mean margin in log-odds; `spread` the interquartile range of each field that can be changed."""
 
@@ -61,6 +93,7 @@ class Reference(_Data):
     groups: tuple[ScoreGroup, ...]
     outcomes: tuple[Outcomes, ...]
     splits: tuple[FeatureSplits, ...]
+    bins: TrainingBins
 
     def just_passed(self, cut_off: float) -> Floats:
         """(fields,): the mean contributions of the applicants just on the better side of the cut-off.
@@ -109,6 +142,30 @@ def spread(matrix: Matrix) -> dict[str, float]:
             low, high = np.quantile(values, [0.25, 0.75])
             found[field.name] = float(high - low or np.ptp(values))
     return found
+
+
+def training_bins(probability: Floats, matrix: Matrix, ranges: Mapping[str, tuple[float, float]]) -> TrainingBins:
+    """`probability` by row as it is answered; `ranges` as the manifest tells them."""
+    columns = {field.name: matrix[:, column] for column, field in enumerate(MODEL_FIELDS)}
+    lowest, highest = np.array([ranges[name] for name in columns], dtype=np.float32).T
+    outside = ((matrix < lowest) | (matrix > highest)).sum(axis=0).tolist()
+    return TrainingBins(
+        score=_bins(probability, deciles(probability)),
+        fields={
+            field.name: _bins(
+                columns[field.name],
+                np.arange(0.5, len(field.kind.values) - 1)
+                if isinstance(field.kind, Category)
+                else deciles(columns[field.name]),
+            )
+            for field in MODEL_FIELDS
+        },
+        outside=dict(zip(columns, outside, strict=True)),
+    )
+
+
+def _bins(values: npt.NDArray[np.floating[Any]], edges: Floats) -> Bins:
+    return Bins(edges=tuple(edges.tolist()), counts=tuple(counts(values, edges).tolist()))
 
 
 def _groups(probability: Floats) -> list[npt.NDArray[np.int64]]:

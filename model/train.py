@@ -120,8 +120,9 @@ def train(data: Labelled, options: Options, step: Callable[[str], None]) -> dict
         f"(tables of {len(graphs[artifact.CONTRIBUTIONS_GRAPH]) / 2**20:.1f} MiB)"
     )
 
+    ranges = observe.ranges(matrix[fitting])
     facts = {
-        "ranges": observe.ranges(matrix[fitting]),
+        "ranges": ranges,
         "training": {
             "rows": int(data.bad.size),
             "holdout": {"share": options.holdout, "rows": int(held.sum())},
@@ -145,7 +146,7 @@ def train(data: Labelled, options: Options, step: Callable[[str], None]) -> dict
     return artifact.build(
         graphs,
         thresholds,
-        observe.reference(graphs, export.ensemble_of(booster), calibration, data, test),
+        observe.reference(graphs, export.ensemble_of(booster), calibration, data, test, ranges),
         observe.golden_rows(graphs, thresholds, data.matrix, options.seed),
         facts,
         lambda hashes: report.render(study, hashes),

@@ -11,6 +11,7 @@ import secrets
 import time
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Annotated
 
 from pydantic import BaseModel, Field
@@ -29,6 +30,9 @@ from serving.access import AccessLog
 from serving.bodies import as_file, size_of
 from serving.bulk import Bulk
 from serving.cores import cores, give_way
+from serving.drift import Drift
+from serving.drift_report import DriftReport, report
+from serving.drift_watch import DriftWatch
 from serving.errors import STATUS, BodyTooLarge, ErrorAnswer
 from serving.explanation import explain
 from serving.formats import JSON, format_accepted, format_of, is_bulk
@@ -75,6 +79,7 @@ class Api:
         hosting: Hosting | None = None,
         log: Log | None = None,
         shadow: Shadow | None = None,
+        drift_folder: Path | None = None,
     ) -> None:
         self.log, self._shadow = log, shadow
         self._settings, self._hosting = settings, hosting or Hosting()
@@ -84,7 +89,8 @@ class Api:
         self._threads = ThreadPoolExecutor(cores(), thread_name_prefix="body", initializer=give_way)
         self._parts = ThreadPoolExecutor(cores(), thread_name_prefix="part", initializer=give_way)
         self._bulk = Bulk(settings, self._threads)
-        self._served = self._made(artifact)
+        self._served = self._made(artifact, None if drift_folder is None else Drift(artifact, drift_folder))
+        self._drift_watch = DriftWatch()
         self._access_log = AccessLog() if settings.access_log else None
         self._request_ids = map("{}-{:x}".format, itertools.repeat(secrets.token_hex(4)), itertools.count(1))
 
@@ -100,10 +106,15 @@ class Api:
 
     def serve(self, artifact: Artifact) -> None:
         """Answers every request that begins from now on with this model; safe to call from any thread."""
-        self._served = self._made(artifact)
+        drift = self._served.drift
+        self._served = self._made(artifact, drift and drift.for_model(artifact))
 
-    def _made(self, artifact: Artifact) -> Served:
-        return Served(artifact, self._settings, self.log, self._parts, self._shadow)
+    def drift(self) -> DriftReport | None:
+        """How what all workers have scored with this model differs from its training; None where nobody counts."""
+        return report(self._served.drift) if self._served.drift else None
+
+    def _made(self, artifact: Artifact, drift: Drift | None) -> Served:
+        return Served(artifact, self._settings, self.log, self._parts, self._shadow, drift)
 
     def beside(self, artifact: Artifact) -> "Api":
         """An Api for another model in the same worker, with the same settings and access log."""
@@ -184,12 +195,15 @@ class Api:
                 metrics.flush()
                 if self._access_log:
                     await asyncio.to_thread(self._access_log.write, self._access_log.take())
+                await self._drift_watch.look(self._served.drift)
             except Exception:  # a full disk, say: the next round may find room
                 log.exception("counts or access log could not be handed on")
 
     def close(self) -> None:
         """Hands on the rest and ends the threads; log and shadow are whose they were before."""
         metrics.flush()
+        if self._served.drift:
+            self._served.drift.gather()
         if self._access_log:
             self._access_log.write(self._access_log.take())
         self._threads.shutdown()
@@ -256,6 +270,8 @@ class Api:
         explanation, scores = await loop.run_in_executor(self._threads, explain, served.single, row, batch, decision_id)
         seconds = {"decode": decoded - started, **scores.seconds}
         metrics.count_scores(scores, seconds)
+        if served.drift:
+            served.drift.take(batch, scores, [origin])
         if served.recorder:
             recorded = await asyncio.wrap_future(served.recorder.record(scores, batch, [origin]))
             if recorded.refused:

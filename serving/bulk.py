@@ -19,7 +19,7 @@ from serving.formats import JSON, Format
 from serving.invocations import ONE as ONE_APPLICATION
 from serving.messages import Worked
 from serving.recording import Recorder
-from serving.scorer import Scorer, Scores
+from serving.scorer import Scores
 from serving.served import Served
 from serving.settings import Settings
 
@@ -71,7 +71,7 @@ class Bulk:
         recording: _Recording = deque()
         answer = new_file()
         try:
-            scored = self._scored(served.bulk, asked, seconds)
+            scored = self._scored(served, asked, seconds)
             answers = _recorded(served.recorder, scored, asked, recording) if served.recorder else _scores(scored)
             asked.wanted.write(answers, answer, asked.explain)
         except BaseException:
@@ -79,7 +79,7 @@ class Bulk:
             raise
         return Worked(200, asked.wanted.media_type, whole(answer), seconds), recording
 
-    def _scored(self, scorer: Scorer, asked: Asked, seconds: dict[str, float]) -> Iterator[tuple[Batch, Scores]]:
+    def _scored(self, served: Served, asked: Asked, seconds: dict[str, float]) -> Iterator[tuple[Batch, Scores]]:
         """Block by block; the time that each stage took is added to `seconds`."""
         is_one = asked.sent is ONE_APPLICATION
         most_rows, setting = self._settings.most_rows(bulk=asked.sent.media_type != JSON)
@@ -98,11 +98,13 @@ class Bulk:
             named = (
                 {} if asked.key is None else {n: asked.key if is_one else f"{asked.key}-{first + n}" for n in places}
             )
-            scores = scorer.score(batch, places if asked.explain else None, named)
+            scores = served.bulk.score(batch, places if asked.explain else None, named)
             spent = {"decode": time.perf_counter() - started - sum(scores.seconds.values()), **scores.seconds}
             for stage, more in spent.items():
                 seconds[stage] = seconds.get(stage, 0.0) + more
             metrics.count_scores(scores, spent)
+            if served.drift:
+                served.drift.take(batch, scores, [asked.origin] * len(scores))
             if is_one and scores.refused:
                 raise scores.refused[0]
             yield batch, scores

@@ -4,6 +4,7 @@ BentoML would parse the body, log a refused value and word the error itself. Our
 request instead, so that `serving/api.py` decides everything; they keep the JSON schemas that describe it.
 """
 
+import asyncio
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,6 +14,7 @@ import bentoml
 import starlette.requests
 from _bentoml_impl.serde import Serde
 from _bentoml_sdk.io_models import IODescriptor, IOMixin, IORootModel
+from pydantic_core import to_json
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.responses import HTMLResponse, JSONResponse, Response, StreamingResponse
@@ -30,6 +32,7 @@ from serving.draining import LastAnswers
 from serving.errors import CODE_OF_STATUS, ErrorAnswer
 from serving.explanation import Explanation
 from serving.fastlane import FastLane, Front
+from serving.formats import JSON
 from serving.hosting import hosting
 from serving.messages import Answer, Request, error_answer
 from serving.sagemaker import SageMaker
@@ -98,7 +101,9 @@ class RisklineService(bentoml.Service[Any]):
     def to_asgi(self, is_main: bool = True) -> ASGIApp:
         app = cast(Starlette, super().to_asgi(is_main))
         app.add_exception_handler(HTTPException, _http_error)
-        app.router.routes[:0] = [Route("/", _page), Route("/model", _model), Route("/model/report", _report)]
+        app.router.routes[:0] = [
+            Route("/", _page), Route("/model", _model), Route("/model/report", _report), Route("/drift", _drift)
+        ]  # fmt: skip
         front = Front(app, set(_paths(app)))
         lane = FastLane(front, lambda: bentoml.get_current_service().api, settings().timeout_s)
         # SageMaker's routes stand before both lanes: BentoML has no GET for its APIs, and may answer /ping with a 429
@@ -147,6 +152,11 @@ async def _model(_: starlette.requests.Request) -> Response:
 async def _report(_: starlette.requests.Request) -> Response:
     headers = {"content-security-policy": REPORT_POLICY, "x-content-type-options": "nosniff"}
     return HTMLResponse(_artifact().files[REPORT], headers=headers)
+
+
+async def _drift(_: starlette.requests.Request) -> Response:
+    found = await asyncio.to_thread(bentoml.get_current_service().api.drift)
+    return Response(to_json(found), media_type=JSON)
 
 
 def _artifact() -> Artifact:

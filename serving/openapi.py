@@ -131,6 +131,7 @@ def document() -> dict[str, Any]:
             "/execution-parameters": _shown("What a batch transform job of SageMaker is told to do", JSON, "object"),
             "/model": _shown("The running model: its versions and its manifest", JSON, "object"),
             "/model/report": _shown("The report that the running model's training wrote", "text/html"),
+            "/drift": _shown("How far what is scored has moved away from training, over all workers", JSON, "object"),
             "/livez": _probe("200 while the process answers at all"),
             "/readyz": _probe(
                 "200 once the model has scored its golden rows right; 503 while so much waits for the store of "

@@ -29,7 +29,7 @@ from serving.settings import Settings
 PING, PARAMETERS, MODELS = "/ping", "/execution-parameters", "/models"
 _INVOKE = "/invoke"
 _ALLOWED = {PING: "GET", PARAMETERS: "GET", INVOCATIONS: "POST"}
-_UNNAMED = ROUTES | {INVOCATIONS, "/model", "/model/report"}  # the routes of the model that has no name
+_UNNAMED = ROUTES | {INVOCATIONS, "/model", "/model/report", "/drift"}  # the routes of the model that has no name
 _LARGEST_ORDER = 64 * 1024  # bytes of a request to load a model
 
 

@@ -9,6 +9,7 @@ from concurrent.futures import Executor
 from decisions.log import Log
 from model.artifact import Artifact
 from serving.cores import cores
+from serving.drift import Drift
 from serving.recording import Recorder
 from serving.scorer import Scorer
 from serving.settings import Settings
@@ -17,14 +18,21 @@ from serving.turn import Turn
 
 
 class Served:
-    """`single` and `turn` score single applications, `bulk` scores bodies of many in `parts`."""
+    """`single` and `turn` score single applications, `bulk` scores bodies of many in `parts`; `drift` counts both."""
 
     def __init__(
-        self, artifact: Artifact, settings: Settings, log: Log | None, parts: Executor, shadow: Shadow | None
+        self,
+        artifact: Artifact,
+        settings: Settings,
+        log: Log | None,
+        parts: Executor,
+        shadow: Shadow | None,
+        drift: Drift | None,
     ) -> None:
         self.artifact = artifact
+        self.drift = drift
         self.recorder = None if log is None else Recorder(log, artifact, durable=settings.record == "durable")
         offer = None if shadow is None else shadow.offer
         self.single = Scorer(artifact, against=settings.reasons_against, offer=offer)
-        self.turn = Turn(self.single, self.recorder)
+        self.turn = Turn(self.single, self.recorder, drift)
         self.bulk = Scorer(artifact, parts, cores(), settings.reasons_against, offer)

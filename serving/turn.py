@@ -16,6 +16,7 @@ from preprocessing.encode import Row, encode
 from preprocessing.errors import RisklineError
 from serving import metrics
 from serving.answers import json_rows
+from serving.drift import Drift
 from serving.recording import Recorder
 from serving.scorer import Scorer, Scores
 
@@ -45,8 +46,8 @@ _Waiting = list[tuple[Asked, "asyncio.Future[Answered]"]]
 class Turn:
     """Gathers rows until the event loop has run everything that is ready now."""
 
-    def __init__(self, scorer: Scorer, recorder: Recorder | None = None) -> None:
-        self._scorer, self._recorder = scorer, recorder
+    def __init__(self, scorer: Scorer, recorder: Recorder | None = None, drift: Drift | None = None) -> None:
+        self._scorer, self._recorder, self._drift = scorer, recorder, drift
         self._seen = 0  # how many waited at the last look
         self._waiting: _Waiting = []
 
@@ -88,10 +89,13 @@ class Turn:
             )
             seconds = {"encode": encoded - started, **scores.seconds}
             metrics.count_scores(scores, seconds, [started - asked.decoded for asked, _ in waiting])
+            origins = [asked.origin for asked, _ in waiting]
+            if self._drift:
+                self._drift.take(batch, scores, origins)
             if self._recorder is None:
                 _answer(waiting, scores, seconds)
             else:
-                recorded = self._recorder.record(scores, batch, [asked.origin for asked, _ in waiting])
+                recorded = self._recorder.record(scores, batch, origins)
                 loop = asyncio.get_running_loop()
                 recorded.add_done_callback(
                     lambda recorded: loop.call_soon_threadsafe(_answer_recorded, waiting, recorded, seconds)

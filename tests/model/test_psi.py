@@ -3,7 +3,7 @@ import math
 import numpy as np
 import pytest
 
-from model.psi import by_chance, deciles, psi, psi_of_counts
+from model.psi import by_chance, deciles, psi, psi_of_counts, stands_out
 
 NAN = float("nan")
 
@@ -51,3 +51,17 @@ def test_psi_is_the_same_in_both_directions_and_never_negative() -> None:
     one, other = np.array([10, 0, 5]), np.array([1, 20, 5])
     assert psi_of_counts(one, other) == pytest.approx(psi_of_counts(other, one))
     assert psi_of_counts(one, other) > 0
+
+
+def test_chance_does_not_stand_out_however_few_there_are() -> None:
+    random = np.random.default_rng(3)
+    reference = random.normal(size=4000)
+    for rows in (100, 300, 1000, 5000):
+        found = [psi(reference, random.choice(reference, rows)) for _ in range(200)]
+        assert not any(stands_out(one, 4000, rows) for one in found)
+
+
+def test_a_real_shift_stands_out() -> None:
+    random = np.random.default_rng(4)
+    assert stands_out(psi(random.normal(size=4000), random.normal(0.8, 1, 500)), 4000, 500)
+    assert not stands_out(0.09, 10**6, 10**6)  # surely no chance, and not worth a look either

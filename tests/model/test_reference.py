@@ -4,8 +4,9 @@ import pytest
 from model import reference
 from model.artifact import Artifact
 from model.data import Labelled
-from model.reference import Reference, ScoreGroup
+from model.reference import Bins, Reference, ScoreGroup, TrainingBins
 from preprocessing.encode import COLUMN, MODEL_FIELDS
+from preprocessing.fields import Category
 
 
 def test_groups_hold_every_applicant_once_in_order_of_probability(artifact: Artifact, labelled: Labelled) -> None:
@@ -41,7 +42,9 @@ def test_equal_probabilities_stay_in_one_group() -> None:
 
 
 @pytest.mark.parametrize(("cut_off", "expected"), [(0.05, 1.0), (0.25, 1.5), (0.35, 2.5), (0.9, 3.5)])
-def test_those_who_just_passed_are_the_nearest_tenth_below_the_cut_off(cut_off: float, expected: float) -> None:
+def test_those_who_just_passed_are_the_nearest_tenth_below_the_cut_off(
+    artifact: Artifact, cut_off: float, expected: float
+) -> None:
     groups = tuple(
         ScoreGroup(up_to=up_to, applicants=applicants, contributions=(mean,) * len(MODEL_FIELDS))
         for up_to, applicants, mean in [
@@ -52,7 +55,7 @@ def test_those_who_just_passed_are_the_nearest_tenth_below_the_cut_off(cut_off: 
             (0.99, 800, 9.0),
         ]
     )
-    seen = Reference(bias=0, spread={}, groups=groups, outcomes=(), splits=())
+    seen = Reference(bias=0, spread={}, groups=groups, outcomes=(), splits=(), bins=artifact.reference.bins)
     np.testing.assert_allclose(seen.just_passed(cut_off), expected)
 
 
@@ -65,3 +68,27 @@ def test_the_spread_is_the_interquartile_range_of_what_an_applicant_can_change(
         column = labelled.matrix[:, COLUMN[name]]
         low, high = np.nanquantile(column, [0.25, 0.75])
         assert spread == pytest.approx(high - low if high > low else np.nanmax(column) - np.nanmin(column))
+
+
+def test_every_applicant_is_in_one_bin_of_the_score_and_of_each_field(artifact: Artifact, labelled: Labelled) -> None:
+    bins = artifact.reference.bins
+    assert sum(bins.score.counts) == len(labelled.matrix)
+    assert bins.score.counts[-1] == 0  # nobody is without a score
+    for field in MODEL_FIELDS:
+        column, found = labelled.matrix[:, COLUMN[field.name]], bins.fields[field.name]
+        assert sum(found.counts) == len(column)
+        assert found.counts[-1] == np.isnan(column).sum()
+        low, high = artifact.manifest.ranges[field.name]
+        assert bins.outside[field.name] == ((column < low) | (column > high)).sum()
+        if isinstance(field.kind, Category):
+            assert list(found.counts[:-1]) == [int((column == code).sum()) for code in range(len(field.kind.values))]
+        else:
+            assert list(found.edges) == np.unique(np.nanquantile(column, np.arange(1, 10) / 10)).tolist()
+
+
+def test_bins_that_do_not_fit_are_refused(artifact: Artifact) -> None:
+    with pytest.raises(ValueError, match="a count for each bin"):
+        Bins(edges=(1.0,), counts=(3, 4))
+    bins = artifact.reference.bins
+    with pytest.raises(ValueError, match="exactly the model's fields"):
+        TrainingBins(score=bins.score, fields={**bins.fields, "made_up": bins.score}, outside=bins.outside)

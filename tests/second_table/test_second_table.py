@@ -161,6 +161,17 @@ def test_the_contract_describes_the_other_table(client: httpx.Client, leases: li
 
 
 @pytest.mark.slow
+def test_drift_is_told_of_the_other_tables_fields_and_of_no_protected_one(client: httpx.Client) -> None:
+    answer = client.get("/drift")
+    assert answer.status_code == 200
+    fields = client.get("/docs.json").json()["components"]["schemas"]["Application"]["properties"]
+    told = answer.json()["windows"]["24h"]["channels"]["all"]["fields"]
+    assert set(told) < set(fields)
+    protected = [name for name in fields if name not in told]
+    assert all("never given to the model" in fields[name]["description"] for name in protected)
+
+
+@pytest.mark.slow
 def test_the_report_is_about_the_other_table(client: httpx.Client) -> None:
     report = client.get("/model/report")
     assert report.status_code == 200

@@ -147,7 +147,7 @@ def test_the_report_is_the_artefacts_and_may_load_nothing(http: httpx.Client, ar
     assert shown.headers["content-security-policy"].split("; ") == [
         "default-src 'none'", "style-src 'unsafe-inline'", "base-uri 'none'", "form-action 'none'",
     ]  # fmt: skip
-    assert {"/model", "/model/report", "/ping", "/invocations", "/execution-parameters"} <= set(
+    assert {"/model", "/model/report", "/drift", "/ping", "/invocations", "/execution-parameters"} <= set(
         http.get("/docs.json").json()["paths"]
     )
 
