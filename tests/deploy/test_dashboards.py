@@ -3,6 +3,7 @@
 import json
 import math
 import re
+import shutil
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -15,8 +16,10 @@ import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
 from loadtest.server import HOST, Server, running_server
+from preprocessing.encode import MODEL_FIELDS
 from tests.deploy.conftest import DEPLOY
 from tests.generated import EXAMPLE
+from tests.lab.waiting import until
 
 DASHBOARDS = sorted((DEPLOY / "grafana/dashboards").glob("*.json"))
 PANELS = [
@@ -28,8 +31,10 @@ ANSWERED_WITHIN_S = 60.0
 
 
 def some_of_everything(url: str) -> None:
-    """A scored application, a refused one, a batch."""
-    assert httpx.post(f"{url}/predict", json=EXAMPLE).status_code == 200
+    """A scored application with its reasons, one with a value missing, a refused one, a batch."""
+    assert httpx.post(f"{url}/predict?explain=true", json=EXAMPLE).status_code == 200
+    optional = next(field.name for field in MODEL_FIELDS if not field.required)
+    assert httpx.post(f"{url}/predict", json={**EXAMPLE, optional: None}).status_code == 200
     assert httpx.post(f"{url}/predict", json={**EXAMPLE, "made_up": 1}).status_code == 422
     assert httpx.post(f"{url}/predict_batch", json={"applications": [EXAMPLE, EXAMPLE]}).status_code == 200
 
@@ -42,6 +47,7 @@ def exported(url: str) -> set[str]:
 @pytest.mark.slow
 def test_every_panel_asks_for_metrics_that_the_service_exports(server: Server) -> None:
     some_of_everything(server.url)
+    until(lambda: "riskline_drift_psi" in exported(server.url))  # it is worked out every few seconds
     names = exported(server.url)
     for title, query in QUERIES:
         asked = set(re.findall(r"\b(?:riskline|bentoml)_\w+", query))
@@ -82,7 +88,9 @@ def prometheus(
     """The address of a real Prometheus with our configuration, but this test's server and a scrape each second."""
     folder = tmp_path_factory.mktemp("prometheus")
     configuration = yaml.safe_load(CONFIGURATION.read_text())
-    configuration["global"] = {"scrape_interval": "1s"}
+    configuration["global"] = {"scrape_interval": "1s", "evaluation_interval": "1s"}
+    for rules in configuration["rule_files"]:
+        shutil.copy(CONFIGURATION.parent / rules, folder)
     [job] = configuration["scrape_configs"]
     job["static_configs"] = [{"targets": [server.url.removeprefix("http://")]}]
     (folder / "prometheus.yml").write_text(yaml.safe_dump(configuration))
@@ -109,5 +117,24 @@ def test_every_panel_shows_something_once_the_service_is_used(prometheus: str, s
         some_of_everything(server.url)
         # a quantile of nothing is not a number
         blank = [(title, query) for title, query in blank if all(map(math.isnan, answer(prometheus, query)))]
-    [shares] = [answer(prometheus, query) for title, query in QUERIES if title == "riskline: Share of each tier"]
+    [shares] = [answer(prometheus, query) for title, query in QUERIES if title == "risk: Share of each tier"]
     assert sum(shares) == pytest.approx(1)
+
+
+@pytest.mark.slow
+def test_prometheus_finds_every_rule_and_calls_nobody(prometheus: str, server: Server) -> None:
+    some_of_everything(server.url)
+
+    def groups() -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = httpx.get(f"{prometheus}/api/v1/rules").json()["data"]["groups"]
+        return found
+
+    def rules() -> list[dict[str, Any]]:
+        return [rule for group in groups() for rule in group["rules"]]
+
+    until(lambda: all(rule["health"] == "ok" for rule in rules()))
+    written = yaml.safe_load((CONFIGURATION.parent / "rules.yml").read_text())["groups"]
+    assert {rule["name"] for rule in rules()} == {
+        rule.get("alert") or rule["record"] for group in written for rule in group["rules"]
+    }
+    assert [rule["name"] for rule in rules() if rule.get("state") == "firing"] == []
