@@ -49,7 +49,7 @@ def test_risk_moves_only_in_the_direction_that_the_domain_demands(
 ) -> None:
     assert hasattr(field, "name")
     assert hasattr(field, "kind")
-    matrix, column = labelled.matrix[:300], COLUMN[field.name]
+    matrix, column = labelled.matrix[:300].copy(), COLUMN[field.name]
     values = np.unique(labelled.matrix[:, column])
     if isinstance(field.kind, Category):
         values = np.arange(len(field.kind.values), dtype=np.float32)
