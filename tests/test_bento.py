@@ -41,8 +41,8 @@ def test_only_what_serving_needs_gets_in(bento: Path) -> None:
     assert packed == {
         "README.md", "bentofile.yaml", "service.py",
         "model/__init__.py", "model/artifact.py", "model/changes.py", "model/errors.py", "model/graph.py",
-        "model/places.py", "model/policy.py", "model/promote.py", "model/promotion.py", "model/reference.py",
-        "model/score.py", "model/storage.py",
+        "model/places.py", "model/policy.py", "model/promote.py", "model/promotion.py", "model/psi.py",
+        "model/reference.py", "model/score.py", "model/storage.py",
         *(
             str(path.relative_to(ROOT))
             for path in (ROOT / "preprocessing").glob("*.py")
