@@ -295,11 +295,11 @@ def test_the_gauges_of_a_killed_worker_vanish_and_counters_never_go_down(model_f
         eventually(lambda: gauge("riskline_requests_total") == 5)
         memory = gauge("riskline_process_resident_memory_bytes")
         psutil.Process(server.pid).children()[-1].send_signal(signal.SIGKILL)
-        eventually(lambda: workers() == 1)
-        assert gauge("riskline_process_resident_memory_bytes") < 0.8 * memory
-        eventually(lambda: workers() == 2, within_s=60)
-        eventually(lambda: gauge("riskline_worker_starts_total") == 3)
-        eventually(lambda: gauge("riskline_ready") == 1)
+        # the next one may be there before anybody saw that one was missing: then they are never less than two, but the
+        # dead one's would make them three for ever
+        eventually(lambda: workers() != -1 and gauge("riskline_worker_starts_total") == 3, within_s=60)
+        eventually(lambda: (workers(), gauge("riskline_ready")) == (2, 1))
+        assert gauge("riskline_process_resident_memory_bytes") < 1.4 * memory
 
 
 def test_sigterm_answers_what_is_under_way_and_ends(model_folder: Path) -> None:
