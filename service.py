@@ -31,6 +31,7 @@ from preprocessing.errors import RisklineError
 from serving import metrics
 from serving.api import Api
 from serving.archiver import keep_archived
+from serving.cloudwatch import CloudWatch
 from serving.contract import (
     ApplicationInput,
     BatchInput,
@@ -44,6 +45,7 @@ from serving.cores import cores
 from serving.hosting import hosting
 from serving.image import IMAGE
 from serving.listener import Held, spread_connections
+from serving.logs import Lines, log_to_stdout
 from serving.messages import Request
 from serving.settings import settings
 from serving.shadow import Shadow
@@ -121,6 +123,7 @@ class Riskline:
             sys.exit(f"riskline: {error.message}")
 
     def __init__(self) -> None:
+        log_to_stdout()
         promotions = Promotions()
         note, stamp = promotions.worker(), promotions.stamp()
         reference = model()
@@ -129,7 +132,9 @@ class Riskline:
         metrics.show_model(artifact, saved(reference))
         self._log, self._shadow = open_log(), open_shadow()
         counts = Path(os.environ["PROMETHEUS_MULTIPROC_DIR"])
-        self.api = Api(artifact, SETTINGS, HOSTING, self._log, self._shadow, counts)
+        self._lines = Lines()
+        cloudwatch = CloudWatch(SETTINGS.log_metrics, self._lines, counts) if SETTINGS.log_metrics else None
+        self.api = Api(artifact, SETTINGS, HOSTING, self._log, self._shadow, counts, self._lines, cloudwatch)
         self._switch = Switch(self.api, promotions, note, stamp, fixed_model())
 
     @bentoml.on_startup
@@ -153,6 +158,7 @@ class Riskline:
         for opened in (self._shadow, self._log):
             if opened:
                 opened.close()
+        self._lines.close()
 
     async def __is_ready__(self) -> bool:
         """BentoML asks for /readyz; once it is asked at all, the model has proved itself."""

@@ -37,11 +37,12 @@ State = Literal["", "queued", "approved", "declined", "conflict"]
 
 
 class Origin(NamedTuple):
-    """Where an application came from; `started` is perf_counter's, at its arrival."""
+    """Where an application came from; `started` is perf_counter's, at its arrival. `trace_id` is its caller's."""
 
     channel: Channel
     request_id: str
     started: float
+    trace_id: str = ""
 
 
 class Place(NamedTuple):

@@ -26,9 +26,9 @@ from preprocessing.encode import Row, encode
 from preprocessing.errors import InvalidApplication, RisklineError
 from preprocessing.schema import Application
 from serving import bulk, metrics
-from serving.access import AccessLog
 from serving.bodies import as_file, size_of
 from serving.bulk import Bulk
+from serving.cloudwatch import CloudWatch
 from serving.cores import cores, give_way
 from serving.drift import Drift
 from serving.drift_report import DriftReport, report
@@ -38,6 +38,7 @@ from serving.explanation import explain
 from serving.formats import JSON, format_accepted, format_of, is_bulk
 from serving.hosting import Hosting
 from serving.invocations import CUSTOM_ATTRIBUTES, MOST_OF_ONE, Invocations, attributes
+from serving.logs import DecisionLog, Lines, trace_id
 from serving.messages import Answer, Request, Worked, text
 from serving.recording import channel_of, counted_channel, idempotency_key
 from serving.reviewing import OUTCOMES, REVIEW, REVIEWING, Reviewing
@@ -80,8 +81,10 @@ class Api:
         log: Log | None = None,
         shadow: Shadow | None = None,
         drift_folder: Path | None = None,
+        lines: Lines | None = None,
+        cloudwatch: CloudWatch | None = None,
     ) -> None:
-        self.log, self._shadow = log, shadow
+        self.log, self._shadow, self._lines, self._cloudwatch = log, shadow, lines, cloudwatch
         self._settings, self._hosting = settings, hosting or Hosting()
         self._invocations = Invocations(settings, self._hosting)
         self._reviewing = Reviewing(log, settings)
@@ -89,9 +92,10 @@ class Api:
         self._threads = ThreadPoolExecutor(cores(), thread_name_prefix="body", initializer=give_way)
         self._parts = ThreadPoolExecutor(cores(), thread_name_prefix="part", initializer=give_way)
         self._bulk = Bulk(settings, self._threads)
+        share = settings.log_decisions
+        self._decision_log = DecisionLog(lines, share) if lines and share else None
         self._served = self._made(artifact, None if drift_folder is None else Drift(artifact, drift_folder))
         self._drift_watch = DriftWatch()
-        self._access_log = AccessLog() if settings.access_log else None
         self._request_ids = map("{}-{:x}".format, itertools.repeat(secrets.token_hex(4)), itertools.count(1))
 
     @property
@@ -114,13 +118,11 @@ class Api:
         return report(self._served.drift) if self._served.drift else None
 
     def _made(self, artifact: Artifact, drift: Drift | None) -> Served:
-        return Served(artifact, self._settings, self.log, self._parts, self._shadow, drift)
+        return Served(artifact, self._settings, self.log, self._parts, self._shadow, drift, self._decision_log)
 
     def beside(self, artifact: Artifact) -> "Api":
-        """An Api for another model in the same worker, with the same settings and access log."""
-        other = Api(artifact, self._settings, self._hosting, self.log)
-        other._access_log = self._access_log
-        return other
+        """An Api for another model in the same worker, with the same settings and log."""
+        return Api(artifact, self._settings, self._hosting, self.log, lines=self._lines)
 
     def most_bytes(self, path: str, headers: Mapping[bytes, bytes]) -> tuple[int, str]:
         """The limit of a request's body, and the setting that it comes from."""
@@ -177,8 +179,16 @@ class Api:
     ) -> None:
         """Counts a request with a body of `size` bytes, and logs it where that is asked for."""
         metrics.count_request(route, answer.status, seconds, counted_channel(headers), answer.error)
-        if self._access_log:
-            self._access_log.add(route, answer.status, seconds, size, request_id, text(headers.get(b"traceparent")))
+        if self._lines and self._settings.access_log:
+            self._lines.add(
+                "request",
+                route=route,
+                status=answer.status,
+                seconds=round(seconds, 6),
+                bytes_in=size,
+                request_id=request_id,
+                trace_id=trace_id(headers),
+            )
 
     async def housekeeping(self) -> None:
         """Runs beside the requests: hands on, a few times a second, what they have gathered."""
@@ -193,19 +203,19 @@ class Api:
                     looked = now
                     metrics.look_at_process()
                 metrics.flush()
-                if self._access_log:
-                    await asyncio.to_thread(self._access_log.write, self._access_log.take())
                 await self._drift_watch.look(self._served.drift)
+                if self._cloudwatch:
+                    await self._cloudwatch.look()
             except Exception:  # a full disk, say: the next round may find room
-                log.exception("counts or access log could not be handed on")
+                log.exception("counts could not be handed on")
 
     def close(self) -> None:
-        """Hands on the rest and ends the threads; log and shadow are whose they were before."""
+        """Hands on the rest and ends the threads; log, shadow and lines are whose they were before."""
         metrics.flush()
+        if self._cloudwatch:
+            self._cloudwatch.say()
         if self._served.drift:
             self._served.drift.gather()
-        if self._access_log:
-            self._access_log.write(self._access_log.take())
         self._threads.shutdown()
         self._parts.shutdown()
         self._reviewing.close()
@@ -218,7 +228,7 @@ class Api:
                 raise BodyTooLarge(f"the body is larger than the limit of {limit:g} MiB ({setting})")
             if path in REVIEWING:
                 return await self._reviewing.answer(path, request)
-            origin = Origin(channel_of(request.headers), request_id, started)
+            origin = Origin(channel_of(request.headers), request_id, started, trace_id(request.headers))
             key = idempotency_key(request.headers)
             if path == ONE:
                 return await self._predict(request, origin, self._explains(request), key)
@@ -230,7 +240,8 @@ class Api:
         except RisklineError as error:
             return _refused(ErrorAnswer.of(error))
         except Exception:
-            log.exception("unexpected error in %s, traceparent %s", path, text(request.headers.get(b"traceparent")))
+            about = {"request_id": request_id, "trace_id": trace_id(request.headers)}
+            log.exception("unexpected error in %s", path, extra={"about": about})
             return _refused(ErrorAnswer("internal_error", "something broke on our side; the log says what"))
         finally:
             if not isinstance(request.body, bytes):
@@ -281,7 +292,9 @@ class Api:
                 raise Conflict(
                     "this id stands for a decision of another model or policy, which can no longer be explained here"
                 )
-            seconds = {**seconds, **recorded.seconds}
+            scores, seconds = recorded, {**seconds, **recorded.seconds}
+        if served.decision_log:
+            served.decision_log.add(scores, [origin])
         return Worked(200, JSON, to_json(explanation), seconds)
 
     async def _predict_batch(self, request: Request, origin: Origin, key: str | None) -> Worked:

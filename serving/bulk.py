@@ -17,6 +17,7 @@ from serving import metrics
 from serving.bodies import Body, as_file, new_file, whole
 from serving.formats import JSON, Format
 from serving.invocations import ONE as ONE_APPLICATION
+from serving.logs import DecisionLog
 from serving.messages import Worked
 from serving.recording import Recorder
 from serving.scorer import Scores
@@ -73,6 +74,8 @@ class Bulk:
         try:
             scored = self._scored(served, asked, seconds)
             answers = _recorded(served.recorder, scored, asked, recording) if served.recorder else _scores(scored)
+            if served.decision_log:
+                answers = _logged(served.decision_log, answers, asked)
             asked.wanted.write(answers, answer, asked.explain)
         except BaseException:
             answer.close()
@@ -129,6 +132,12 @@ def _recorded(
         yield scores
         if len(recording) > MOST_BEING_RECORDED:
             recording.popleft().result()
+
+
+def _logged(decision_log: DecisionLog, answers: Iterator[Scores], asked: Asked) -> Iterator[Scores]:
+    for scores in answers:
+        decision_log.add(scores, [asked.origin] * len(scores))
+        yield scores
 
 
 def _scores(scored: Iterator[tuple[Batch, Scores]]) -> Iterator[Scores]:

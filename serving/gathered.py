@@ -3,6 +3,7 @@
 `flush` hands them to prometheus_client. Whoever counts from several threads holds a lock of its own.
 """
 
+import os
 from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Iterable
@@ -10,6 +11,8 @@ from collections.abc import Iterable
 import numpy as np
 import numpy.typing as npt
 import prometheus_client
+from prometheus_client.multiprocess import MultiProcessCollector
+from prometheus_client.samples import Sample as Sample
 
 
 class Counter:
@@ -79,3 +82,12 @@ class Level:
 
     def flush(self) -> None:
         self.metric.set(self.value)
+
+
+def samples() -> list[Sample]:
+    """What has been flushed by now: by all workers of the server, or by this process where it is the only one."""
+    registry = prometheus_client.REGISTRY
+    if "PROMETHEUS_MULTIPROC_DIR" in os.environ:
+        registry = prometheus_client.CollectorRegistry()
+        MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
+    return [sample for family in registry.collect() for sample in family.samples]

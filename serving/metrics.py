@@ -76,6 +76,7 @@ PROMOTIONS = Counter(
 RETRIES = Counter("riskline_store_retries_total", "Puts that the store had no room for at first.", [])
 CPU = Counter("riskline_process_cpu_seconds_total", "Processor time of all workers.", [])
 STARTS = Counter("riskline_worker_starts_total", "Workers that have started, the first ones too.", [])
+LOST_LINES = Counter("riskline_log_lines_lost_total", "Lines of the log that nobody read in time.", [])
 # of the machine, whichever of its workers has looked last
 LAG = Gauge(
     "riskline_store_lag_seconds", "How long the oldest decision that the store lacks has waited for it.",
@@ -162,6 +163,7 @@ _GATHERED = (
     RETRIES,
     CPU,
     STARTS,
+    LOST_LINES,
 )
 _TIERS = [(tier,) for tier in TIERS]
 _KNOWN = {field.name for field in FIELDS}
@@ -284,6 +286,11 @@ def count_recorded(seconds: float) -> None:
     """Counts how long a batch's decisions took to be on disk."""
     with _lock:
         STAGES.observe(("record",), seconds)
+
+
+def count_lost_line() -> None:
+    with _lock:
+        LOST_LINES.add(())
 
 
 def flush() -> None:

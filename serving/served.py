@@ -10,6 +10,7 @@ from decisions.log import Log
 from model.artifact import Artifact
 from serving.cores import cores
 from serving.drift import Drift
+from serving.logs import DecisionLog
 from serving.recording import Recorder
 from serving.scorer import Scorer
 from serving.settings import Settings
@@ -18,7 +19,8 @@ from serving.turn import Turn
 
 
 class Served:
-    """`single` and `turn` score single applications, `bulk` scores bodies of many in `parts`; `drift` counts both."""
+    """`single` and `turn` score single applications, `bulk` scores bodies of many in `parts`; `drift` counts both,
+    and `decision_log` tells of both."""
 
     def __init__(
         self,
@@ -28,11 +30,12 @@ class Served:
         parts: Executor,
         shadow: Shadow | None,
         drift: Drift | None,
+        decision_log: DecisionLog | None,
     ) -> None:
         self.artifact = artifact
-        self.drift = drift
+        self.drift, self.decision_log = drift, decision_log
         self.recorder = None if log is None else Recorder(log, artifact, durable=settings.record == "durable")
         offer = None if shadow is None else shadow.offer
         self.single = Scorer(artifact, against=settings.reasons_against, offer=offer)
-        self.turn = Turn(self.single, self.recorder, drift)
+        self.turn = Turn(self.single, self.recorder, drift, decision_log)
         self.bulk = Scorer(artifact, parts, cores(), settings.reasons_against, offer)

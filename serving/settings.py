@@ -121,6 +121,18 @@ class Settings(BaseModel):
         "no model is mounted and RISKLINE_MODEL is not set: nobody chose the model in the image.",
     )
     access_log: bool = Field(False, description="true writes a JSON line for each request to stdout.")
+    log_decisions: float = Field(
+        0,
+        ge=0,
+        le=1,
+        description="Share of the decisions that get a JSON line on stdout: 1 for all, 0.01 for every hundredth.",
+    )
+    log_metrics: str = Field(
+        "",
+        pattern=r"^[A-Za-z0-9._/#:-]{0,255}$",
+        description="A namespace of CloudWatch: writes the main metrics to stdout once a minute in its embedded metric "
+        "format, for where nobody can scrape /metrics.",
+    )
 
     def most_rows(self, bulk: bool) -> tuple[int, str]:
         """The limit of a batch's rows, and the setting that it comes from."""

@@ -17,6 +17,7 @@ from preprocessing.errors import RisklineError
 from serving import metrics
 from serving.answers import json_rows
 from serving.drift import Drift
+from serving.logs import DecisionLog
 from serving.recording import Recorder
 from serving.scorer import Scorer, Scores
 
@@ -46,8 +47,14 @@ _Waiting = list[tuple[Asked, "asyncio.Future[Answered]"]]
 class Turn:
     """Gathers rows until the event loop has run everything that is ready now."""
 
-    def __init__(self, scorer: Scorer, recorder: Recorder | None = None, drift: Drift | None = None) -> None:
-        self._scorer, self._recorder, self._drift = scorer, recorder, drift
+    def __init__(
+        self,
+        scorer: Scorer,
+        recorder: Recorder | None = None,
+        drift: Drift | None = None,
+        decision_log: DecisionLog | None = None,
+    ) -> None:
+        self._scorer, self._recorder, self._drift, self._decision_log = scorer, recorder, drift, decision_log
         self._seen = 0  # how many waited at the last look
         self._waiting: _Waiting = []
 
@@ -93,29 +100,29 @@ class Turn:
             if self._drift:
                 self._drift.take(batch, scores, origins)
             if self._recorder is None:
-                _answer(waiting, scores, seconds)
+                self._answer(waiting, scores, seconds)
             else:
                 recorded = self._recorder.record(scores, batch, origins)
                 loop = asyncio.get_running_loop()
                 recorded.add_done_callback(
-                    lambda recorded: loop.call_soon_threadsafe(_answer_recorded, waiting, recorded, seconds)
+                    lambda recorded: loop.call_soon_threadsafe(self._answer_recorded, waiting, recorded, seconds)
                 )
         except Exception as error:  # refused by the log, or a bug: everybody who waits is told, and the loop goes on
             _tell(waiting, error)
 
+    def _answer_recorded(self, waiting: _Waiting, recorded: "Future[Scores]", seconds: Mapping[str, float]) -> None:
+        try:
+            scores = recorded.result()
+            self._answer(waiting, scores, {**seconds, **scores.seconds})
+        except Exception as error:  # refused by the log, or a bug: whoever waits must hear of it
+            _tell(waiting, error)
 
-def _answer_recorded(waiting: _Waiting, recorded: "Future[Scores]", seconds: Mapping[str, float]) -> None:
-    try:
-        scores = recorded.result()
-        _answer(waiting, scores, {**seconds, **scores.seconds})
-    except Exception as error:  # refused by the log, or a bug: whoever waits must hear of it
-        _tell(waiting, error)
-
-
-def _answer(waiting: _Waiting, scores: Scores, seconds: Mapping[str, float]) -> None:
-    for row, ((_, future), answer) in enumerate(zip(waiting, json_rows(scores), strict=True)):
-        if not future.done():  # its caller may have gone
-            future.set_result(Answered(answer, scores.refused.get(row), seconds))
+    def _answer(self, waiting: _Waiting, scores: Scores, seconds: Mapping[str, float]) -> None:
+        for row, ((_, future), answer) in enumerate(zip(waiting, json_rows(scores), strict=True)):
+            if not future.done():  # its caller may have gone
+                future.set_result(Answered(answer, scores.refused.get(row), seconds))
+        if self._decision_log:
+            self._decision_log.add(scores, [asked.origin for asked, _ in waiting])
 
 
 def _tell(waiting: _Waiting, error: BaseException) -> None:

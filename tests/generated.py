@@ -7,6 +7,9 @@ from hypothesis import strategies as st
 from preprocessing.encode import FIELDS
 from preprocessing.fields import Category, Field, Number
 
+TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
+TRACEPARENT = f"00-{TRACE}-00f067aa0ba902b7-01"  # as a caller sends it (W3C Trace Context)
+
 
 def valid_value(field: Field) -> st.SearchStrategy[Any]:
     kind = field.kind

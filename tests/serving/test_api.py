@@ -14,9 +14,10 @@ from preprocessing.errors import RisklineError
 from serving import metrics
 from serving.api import Api
 from serving.errors import STATUS
+from serving.logs import Lines
 from serving.messages import Answer, Request
 from serving.settings import Settings, SettingsError
-from tests.generated import EXAMPLE, NUMBER
+from tests.generated import EXAMPLE, NUMBER, TRACE, TRACEPARENT
 
 JSON = "application/json"
 BODY = json.dumps(EXAMPLE).encode()
@@ -203,12 +204,12 @@ def test_the_unexpected_is_logged_whole_and_told_to_nobody(
     monkeypatch.setattr(Artifact, "score", broken)
     api = Api(artifact, Settings())
     with caplog.at_level(logging.ERROR):
-        answer = ask(api, path, BODY if path == "/predict" else BATCH, traceparent="00-4bf9-00f0-01")
+        answer = ask(api, path, BODY if path == "/predict" else BATCH, traceparent=TRACEPARENT)
     api.close()
     assert (answer.status, read(answer)["error"]) == (500, "internal_error")
     assert "secret" not in str(answer)
     assert "the secret inside" in caplog.text
-    assert "00-4bf9-00f0-01" in caplog.messages[0]
+    assert caplog.records[0].__dict__["about"]["trace_id"] == TRACE
 
 
 def test_a_refused_value_reaches_neither_answer_nor_log(api: Api, caplog: pytest.LogCaptureFixture) -> None:
@@ -235,17 +236,19 @@ def test_every_error_a_caller_can_cause_has_a_status() -> None:
 
 
 def test_the_access_log_has_a_line_for_each_request_and_no_value(
-    artifact: Artifact, capsys: pytest.CaptureFixture[str]
+    artifact: Artifact, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    api = Api(artifact, Settings(access_log=True))
-    ask(api, "/predict", BODY, traceparent="00-4bf9-00f0-01", x_request_id="mine")
+    lines = Lines()
+    api = Api(artifact, Settings(access_log=True), lines=lines)
+    ask(api, "/predict", BODY, traceparent=TRACEPARENT, x_request_id="mine")
     ask(api, "/predict_batch", b"{")
     api.close()
-    first, second = map(json.loads, capsys.readouterr().out.splitlines())
+    lines.close()
+    first, second = map(json.loads, capfd.readouterr().out.splitlines())
     assert (first["route"], first["status"], first["bytes_in"]) == ("/predict", 200, len(BODY))
-    assert (first["request_id"], first["traceparent"]) == ("mine", "00-4bf9-00f0-01")
-    assert (second["route"], second["status"], second["traceparent"]) == ("/predict_batch", 400, None)
-    assert set(first) == {"time", "route", "status", "seconds", "bytes_in", "request_id", "traceparent"}
+    assert (first["request_id"], first["trace_id"]) == ("mine", TRACE)
+    assert (second["route"], second["status"], second["trace_id"]) == ("/predict_batch", 400, "")
+    assert set(first) == {"time", "event", "route", "status", "seconds", "bytes_in", "request_id", "trace_id"}
 
 
 def test_a_flush_that_fails_does_not_end_housekeeping(artifact: Artifact, monkeypatch: pytest.MonkeyPatch) -> None:

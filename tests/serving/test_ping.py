@@ -11,8 +11,10 @@ from model.artifact import Artifact
 from serving.api import Api
 from serving.fastlane import FastLane
 from serving.hosting import Hosting
+from serving.logs import Lines
 from serving.sagemaker import SageMaker
 from serving.settings import Settings
+from tests.generated import TRACE, TRACEPARENT
 
 
 async def nobody(scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG001
@@ -73,18 +75,19 @@ def test_where_models_have_names_only_it_is_ready_and_no_other_answers(
 
 
 def test_requests_about_models_are_in_the_access_log(
-    artifact: Artifact, model_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    artifact: Artifact, model_folder: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    settings = Settings(access_log=True)
-    api = Api(artifact, settings)
+    settings, lines = Settings(access_log=True), Lines()
+    api = Api(artifact, settings, lines=lines)
     app = SageMaker(FastLane(nobody, lambda: api, 60), nobody, settings, Hosting(multi_model=True), tmp_path)
     order = json.dumps({"model_name": "a", "url": str(model_folder)}).encode()
-    assert asked(app, "POST", "/models", order, x_request_id="mine", traceparent="00-4bf9-00f0-01") == (200, b"{}")
+    assert asked(app, "POST", "/models", order, x_request_id="mine", traceparent=TRACEPARENT) == (200, b"{}")
     assert asked(app, "POST", "/models", order)[0] == 409
     assert asked(app, "DELETE", "/models/b")[0] == 404
     api.close()
-    logged = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    lines.close()
+    logged = [json.loads(line) for line in capfd.readouterr().out.splitlines()]
     assert [(line["route"], line["status"], line["bytes_in"]) for line in logged] == [
         ("/models", 200, len(order)), ("/models", 409, len(order)), ("/models", 404, 0),
     ]  # fmt: skip
-    assert (logged[0]["request_id"], logged[0]["traceparent"]) == ("mine", "00-4bf9-00f0-01")
+    assert (logged[0]["request_id"], logged[0]["trace_id"]) == ("mine", TRACE)
