@@ -83,6 +83,14 @@ SERVERS = (
         {"RISKLINE_MODEL": "{model}", "RISKLINE_WORKERS": "1", **_LIMITS},
     ),
     Contender(
+        "riskline-logged", "", _RISKLINE, (ONE,), (ONE,),
+        {"RISKLINE_MODEL": "{model}", "RISKLINE_WORKERS": "1", "RISKLINE_LOG_DECISIONS": "0.01", **_NOT_RECORDED},
+    ),
+    Contender(
+        "riskline-unwatched", "", (*_BENTOML, "loadtest.unwatched:Riskline", *_BENTOML_OPTIONS), (ONE,), (ONE,),
+        {"RISKLINE_MODEL": "{model}", "RISKLINE_WORKERS": "1", **_NOT_RECORDED},
+    ),
+    Contender(
         "riskline-lane-off", "", _RISKLINE, _JSON, (),
         {"RISKLINE_MODEL": "{model}", "RISKLINE_WORKERS": "1", "RISKLINE_FAST_LANE": "false", **_NOT_RECORDED},
     ),
@@ -189,5 +197,6 @@ TARGETS = (
     Target("req_per_s", ("riskline-recorded", CROWD), ("riskline", CROWD), 0.6),
     Target("p50_ms", ("riskline-recorded", CROWD), ("riskline", CROWD), None),
     Target("rows_per_s", ("riskline-recorded", _BATCH), ("riskline", _BATCH), 0.5),
+    Target("req_per_s", ("riskline-logged", ONE), ("riskline-unwatched", ONE), 0.9),
     Target("p99_ms", ("riskline", UNDER_BULK), ("riskline", ONE), None),
 )

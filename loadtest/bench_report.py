@@ -33,7 +33,8 @@ _COLUMNS = ("contender", "workload", "req/s", "rows/s", "p50 ms", "p99 ms", "cor
 
 METHOD = """\
 Every server has one worker (riskline-two-workers has two) and listens on the loopback interface. riskline-recorded
-answers once each decision is on disk; the others keep nothing. All are started once and each must first answer with the
+answers once each decision is on disk; the others keep nothing. riskline-logged also logs every hundredth decision, and
+riskline-unwatched has metrics and drift taken out as well. All are started once and each must first answer with the
 right number of scores, those with the same graph with the artefact's own probabilities. Then wrk loads one after the
 other, {warm_up} s unmeasured and {seconds} s measured, and all of it again, {rounds} rounds in all; the figures are
 medians, in brackets the slowest and the fastest round. A run counts only if every answer was 2xx. The bodies are the
