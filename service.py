@@ -31,7 +31,6 @@ from preprocessing.errors import RisklineError
 from serving import metrics
 from serving.api import Api
 from serving.archiver import keep_archived
-from serving.cloudwatch import CloudWatch
 from serving.contract import (
     ApplicationInput,
     BatchInput,
@@ -45,11 +44,12 @@ from serving.cores import cores
 from serving.hosting import hosting
 from serving.image import IMAGE
 from serving.listener import Held, spread_connections
-from serving.logs import Lines, log_to_stdout
+from serving.logs import log_to_stdout
 from serving.messages import Request
 from serving.settings import settings
 from serving.shadow import Shadow
 from serving.switch import Switch
+from serving.telemetry import Telemetry
 
 MOUNTED_MODEL = Path("/opt/ml/model")  # where SageMaker unpacks a model.tar.gz
 
@@ -112,6 +112,7 @@ class Riskline:
             open_artifact(model())
             if SETTINGS.shadow:
                 open_artifact(SETTINGS.shadow)
+            Telemetry.prove(SETTINGS)
             if SETTINGS.record == "none":
                 print("riskline: decisions are not recorded; RISKLINE_DECISIONS names where they can be")  # noqa: T201
             else:
@@ -132,9 +133,8 @@ class Riskline:
         metrics.show_model(artifact, saved(reference))
         self._log, self._shadow = open_log(), open_shadow()
         counts = Path(os.environ["PROMETHEUS_MULTIPROC_DIR"])
-        self._lines = Lines()
-        cloudwatch = CloudWatch(SETTINGS.log_metrics, self._lines, counts) if SETTINGS.log_metrics else None
-        self.api = Api(artifact, SETTINGS, HOSTING, self._log, self._shadow, counts, self._lines, cloudwatch)
+        self._telemetry = Telemetry.of(SETTINGS, counts)
+        self.api = Api(artifact, SETTINGS, HOSTING, self._log, self._shadow, counts, self._telemetry)
         self._switch = Switch(self.api, promotions, note, stamp, fixed_model())
 
     @bentoml.on_startup
@@ -158,7 +158,7 @@ class Riskline:
         for opened in (self._shadow, self._log):
             if opened:
                 opened.close()
-        self._lines.close()
+        self._telemetry.close()
 
     async def __is_ready__(self) -> bool:
         """BentoML asks for /readyz; once it is asked at all, the model has proved itself."""

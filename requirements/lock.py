@@ -1,6 +1,6 @@
 """Locks pyproject.toml with hashes and without any index's address.
 
-serving.txt ⊂ training.txt ⊂ development.txt, and analytics.txt and dynamodb.txt beside training.txt.
+serving.txt ⊂ training.txt ⊂ development.txt, and analytics.txt, dynamodb.txt and traces.txt beside training.txt.
 
 make lock
 """
@@ -26,5 +26,6 @@ lock("serving.txt", [])
 lock("training.txt", ["training"], "serving.txt")
 lock("analytics.txt", ["analytics"], "serving.txt")
 lock("dynamodb.txt", ["dynamodb"], "serving.txt")
-within = "training.txt", "analytics.txt", "dynamodb.txt"
-lock("development.txt", ["training", "analytics", "dynamodb", "development"], *within)
+lock("traces.txt", ["traces"], "serving.txt")
+within = "training.txt", "analytics.txt", "dynamodb.txt", "traces.txt"
+lock("development.txt", ["training", "analytics", "dynamodb", "traces", "development"], *within)

@@ -28,7 +28,6 @@ from preprocessing.schema import Application
 from serving import bulk, metrics
 from serving.bodies import as_file, size_of
 from serving.bulk import Bulk
-from serving.cloudwatch import CloudWatch
 from serving.cores import cores, give_way
 from serving.drift import Drift
 from serving.drift_report import DriftReport, report
@@ -38,7 +37,7 @@ from serving.explanation import explain
 from serving.formats import JSON, format_accepted, format_of, is_bulk
 from serving.hosting import Hosting
 from serving.invocations import CUSTOM_ATTRIBUTES, MOST_OF_ONE, Invocations, attributes
-from serving.logs import DecisionLog, Lines, trace_id
+from serving.logs import DecisionLog, trace_id
 from serving.messages import Answer, Request, Worked, text
 from serving.recording import channel_of, counted_channel, idempotency_key
 from serving.reviewing import OUTCOMES, REVIEW, REVIEWING, Reviewing
@@ -46,6 +45,7 @@ from serving.scorer import Score
 from serving.served import Served
 from serving.settings import Settings
 from serving.shadow import Shadow
+from serving.telemetry import Telemetry
 from serving.turn import Asked
 
 log = logging.getLogger("riskline")
@@ -53,6 +53,7 @@ log = logging.getLogger("riskline")
 ONE, MANY, EXPLAIN, INVOCATIONS = "/predict", "/predict_batch", "/explain", "/invocations"
 ROUTES = frozenset({ONE, MANY, EXPLAIN})
 
+NOTHING_SAID = Telemetry()
 SINGLE_BYTES = MOST_OF_ONE  # it is decoded on the event loop
 _EXPLAIN = re.compile(rb"(?:^|&)explain=(true|false)(?:&|$)")
 _CALLERS_ID = re.compile(rb"[!-~]{1,128}")
@@ -81,10 +82,9 @@ class Api:
         log: Log | None = None,
         shadow: Shadow | None = None,
         drift_folder: Path | None = None,
-        lines: Lines | None = None,
-        cloudwatch: CloudWatch | None = None,
+        telemetry: Telemetry = NOTHING_SAID,
     ) -> None:
-        self.log, self._shadow, self._lines, self._cloudwatch = log, shadow, lines, cloudwatch
+        self.log, self._shadow, self._telemetry = log, shadow, telemetry
         self._settings, self._hosting = settings, hosting or Hosting()
         self._invocations = Invocations(settings, self._hosting)
         self._reviewing = Reviewing(log, settings)
@@ -92,7 +92,7 @@ class Api:
         self._threads = ThreadPoolExecutor(cores(), thread_name_prefix="body", initializer=give_way)
         self._parts = ThreadPoolExecutor(cores(), thread_name_prefix="part", initializer=give_way)
         self._bulk = Bulk(settings, self._threads)
-        share = settings.log_decisions
+        lines, share = telemetry.lines, settings.log_decisions
         self._decision_log = DecisionLog(lines, share) if lines and share else None
         self._served = self._made(artifact, None if drift_folder is None else Drift(artifact, drift_folder))
         self._drift_watch = DriftWatch()
@@ -122,7 +122,7 @@ class Api:
 
     def beside(self, artifact: Artifact) -> "Api":
         """An Api for another model in the same worker, with the same settings and log."""
-        return Api(artifact, self._settings, self._hosting, self.log, lines=self._lines)
+        return Api(artifact, self._settings, self._hosting, self.log, telemetry=self._telemetry)
 
     def most_bytes(self, path: str, headers: Mapping[bytes, bytes]) -> tuple[int, str]:
         """The limit of a request's body, and the setting that it comes from."""
@@ -166,7 +166,12 @@ class Api:
         if request.query and b"timing=true" in request.query.split(b"&"):
             headers.append((b"server-timing", _server_timing(worked.seconds)))
         answer = Answer(worked.status, headers, worked.body, worked.error)
-        self.count(path, answer, time.perf_counter() - started, size, request_id, request.headers)
+        spent = time.perf_counter() - started
+        self.count(path, answer, spent, size, request_id, request.headers)
+        if self._telemetry.traces:
+            self._telemetry.traces.add(
+                path, answer.status, answer.error, spent, worked.seconds, request_id, request.headers
+            )
         return answer
 
     def request_id(self, headers: Mapping[bytes, bytes]) -> str:
@@ -179,8 +184,8 @@ class Api:
     ) -> None:
         """Counts a request with a body of `size` bytes, and logs it where that is asked for."""
         metrics.count_request(route, answer.status, seconds, counted_channel(headers), answer.error)
-        if self._lines and self._settings.access_log:
-            self._lines.add(
+        if self._settings.access_log and self._telemetry.lines:
+            self._telemetry.lines.add(
                 "request",
                 route=route,
                 status=answer.status,
@@ -204,16 +209,14 @@ class Api:
                     metrics.look_at_process()
                 metrics.flush()
                 await self._drift_watch.look(self._served.drift)
-                if self._cloudwatch:
-                    await self._cloudwatch.look()
+                if self._telemetry.cloudwatch:
+                    await self._telemetry.cloudwatch.look()
             except Exception:  # a full disk, say: the next round may find room
                 log.exception("counts could not be handed on")
 
     def close(self) -> None:
-        """Hands on the rest and ends the threads; log, shadow and lines are whose they were before."""
+        """Hands on the rest and ends the threads; log, shadow and telemetry are whose they were before."""
         metrics.flush()
-        if self._cloudwatch:
-            self._cloudwatch.say()
         if self._served.drift:
             self._served.drift.gather()
         self._threads.shutdown()

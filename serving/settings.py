@@ -133,6 +133,18 @@ class Settings(BaseModel):
         description="A namespace of CloudWatch: writes the main metrics to stdout once a minute in its embedded metric "
         "format, for where nobody can scrape /metrics.",
     )
+    traces: str = Field(
+        "",
+        pattern=r"^(https?://\S+)?$",
+        description="The URL of an OpenTelemetry collector (OTLP over HTTP), as http://localhost:4318, which then gets "
+        "a span for each request and its stages.",
+    )
+    traces_share: float = Field(
+        1,
+        ge=0,
+        le=1,
+        description="Share of the traces that begin here and are sent; whether those of callers are, they say.",
+    )
 
     def most_rows(self, bulk: bool) -> tuple[int, str]:
         """The limit of a batch's rows, and the setting that it comes from."""

@@ -18,12 +18,16 @@ def test_serving_is_within_training_and_training_within_development() -> None:
     assert pins("serving") < pins("training") < pins("development")
     assert pins("serving") < pins("analytics") < pins("development")
     assert pins("serving") < pins("dynamodb") < pins("development")
+    assert pins("serving") < pins("traces") < pins("development")
 
 
 @pytest.mark.parametrize(
     "path",
     [
-        *(f"requirements/{name}.txt" for name in ("serving", "training", "analytics", "dynamodb", "development")),
+        *(
+            f"requirements/{name}.txt"
+            for name in ("serving", "training", "analytics", "dynamodb", "traces", "development")
+        ),
         "tests/container/sagemaker_sdk/requirements.txt",
     ],
 )

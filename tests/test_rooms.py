@@ -48,6 +48,7 @@ ONLY = {
     "prometheus_client": {"serving/gathered.py", "serving/metrics.py"},
     "boto3": {"decisions/dynamodb.py"},
     "botocore": {"decisions/dynamodb.py"},
+    "opentelemetry": {"serving/tracing.py"},
     "pandas": set(),
 }  # fmt: skip
 

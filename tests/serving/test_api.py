@@ -17,6 +17,7 @@ from serving.errors import STATUS
 from serving.logs import Lines
 from serving.messages import Answer, Request
 from serving.settings import Settings, SettingsError
+from serving.telemetry import Telemetry
 from tests.generated import EXAMPLE, NUMBER, TRACE, TRACEPARENT
 
 JSON = "application/json"
@@ -239,7 +240,7 @@ def test_the_access_log_has_a_line_for_each_request_and_no_value(
     artifact: Artifact, capfd: pytest.CaptureFixture[str]
 ) -> None:
     lines = Lines()
-    api = Api(artifact, Settings(access_log=True), lines=lines)
+    api = Api(artifact, Settings(access_log=True), telemetry=Telemetry(lines))
     ask(api, "/predict", BODY, traceparent=TRACEPARENT, x_request_id="mine")
     ask(api, "/predict_batch", b"{")
     api.close()

@@ -22,6 +22,7 @@ from serving.api import Api
 from serving.logs import JsonFormatter, Lines, trace_id
 from serving.messages import Request
 from serving.settings import Settings
+from serving.telemetry import Telemetry
 from tests.generated import EXAMPLE, NUMBER, TRACE, TRACEPARENT
 from tests.lab.waiting import until
 
@@ -53,7 +54,7 @@ def test_each_decision_gets_one_line_whatever_route_it_came_by(
     artifact: Artifact, lines: Lines, tmp_path: Path, capfd: pytest.CaptureFixture[str], recorded: bool
 ) -> None:
     log = Log(tmp_path) if recorded else None
-    api = Api(artifact, Settings(log_decisions=1), log=log, lines=lines)
+    api = Api(artifact, Settings(log_decisions=1), log=log, telemetry=Telemetry(lines))
     one, explained = ask(api, "/predict", BODY), ask(api, "/explain", BODY)
     first, refused, last = ask(api, "/predict_batch", BATCH)["results"]
     assert ask(api, "/predict", b"{}")["error"] == refused["error"] == "invalid_application"
@@ -78,7 +79,7 @@ def test_a_decision_that_stood_already_is_not_told_again(
     artifact: Artifact, lines: Lines, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     log = Log(tmp_path)
-    api = Api(artifact, Settings(log_decisions=1), log=log, lines=lines)
+    api = Api(artifact, Settings(log_decisions=1), log=log, telemetry=Telemetry(lines))
     for _ in range(2):
         assert ask(api, "/predict", BODY, {b"idempotency-key": b"a"})["decision_id"] == "a"
         assert ask(api, "/predict_batch", BATCH, {b"idempotency-key": b"b"})["results"][2]["decision_id"] == "b-3"
@@ -89,7 +90,7 @@ def test_a_decision_that_stood_already_is_not_told_again(
 
 
 def test_a_share_of_the_decisions_is_told(artifact: Artifact, lines: Lines, capfd: pytest.CaptureFixture[str]) -> None:
-    api = Api(artifact, Settings(log_decisions=0.1), lines=lines)
+    api = Api(artifact, Settings(log_decisions=0.1), telemetry=Telemetry(lines))
     ask(api, "/predict_batch", json.dumps({"applications": [EXAMPLE] * 5000}).encode())
     api.close()
     assert 350 < len(said(lines, capfd)) < 650  # seven standard deviations

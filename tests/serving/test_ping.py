@@ -14,6 +14,7 @@ from serving.hosting import Hosting
 from serving.logs import Lines
 from serving.sagemaker import SageMaker
 from serving.settings import Settings
+from serving.telemetry import Telemetry
 from tests.generated import TRACE, TRACEPARENT
 
 
@@ -78,7 +79,7 @@ def test_requests_about_models_are_in_the_access_log(
     artifact: Artifact, model_folder: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     settings, lines = Settings(access_log=True), Lines()
-    api = Api(artifact, settings, lines=lines)
+    api = Api(artifact, settings, telemetry=Telemetry(lines))
     app = SageMaker(FastLane(nobody, lambda: api, 60), nobody, settings, Hosting(multi_model=True), tmp_path)
     order = json.dumps({"model_name": "a", "url": str(model_folder)}).encode()
     assert asked(app, "POST", "/models", order, x_request_id="mine", traceparent=TRACEPARENT) == (200, b"{}")
