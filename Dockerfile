@@ -3,8 +3,8 @@
 #   --build-arg MODEL=model.tar.gz   an archive or a folder in this folder is the model; without it, one is trained here
 #                                    on the bundled applications
 #   --build-arg BASE=…               another image with Python >= 3.11
-#   --build-arg REQUIREMENTS=dynamodb
-#                                    with boto3 too, for RISKLINE_STORE=dynamodb:…
+#   --build-arg REQUIREMENTS=…       dynamodb: with boto3 too, for RISKLINE_STORE=dynamodb:…
+#                                    traces: with what RISKLINE_TRACES=http://… needs
 #   --build-arg REVISION=…           the commit, for the label
 ARG BASE=python:3.11-slim
 ARG MODEL=
