@@ -83,6 +83,30 @@ def test_a_gathered_histogram_is_what_prometheus_would_have_counted() -> None:
     assert REGISTRY.get_sample_value("gathered_sum") == sum(values)
 
 
+@pytest.mark.slow
+def test_a_million_made_up_fields_channels_and_traces_make_no_label(api: Api) -> None:
+    def label_sets() -> set[tuple[str, str]]:
+        metrics.flush()
+        return {
+            (sample.name, str(sample.labels))
+            for family in REGISTRY.collect()
+            if family.name.startswith("riskline")
+            for sample in family.samples
+        }
+
+    def made_up(numbers: range) -> None:
+        fields = {f"field_{number}": number for number in numbers}
+        ask(api, "/predict_batch", json.dumps({"applications": [{**EXAMPLE, **fields}]}).encode())
+        ask(api, "/predict", BODY, x_channel=f"channel_{numbers[0]}", idempotency_key=f"key_{numbers[0]}")
+        ask(api, "/predict", json.dumps({**EXAMPLE, f"field_{numbers[0]}": 1}).encode(), traceparent=f"x{numbers[0]}")
+
+    made_up(range(10))
+    before = label_sets()
+    for first in range(0, 1_000_000, 25_000):
+        made_up(range(first, first + 25_000))
+    assert label_sets() == before
+
+
 @pytest.mark.parametrize("channel", [*CHANNELS, "made_up", "", "é"])
 def test_a_request_is_counted_under_its_channel_and_an_unknown_one_under_api(api: Api, channel: str) -> None:
     known, status = (channel, "200") if channel in CHANNELS else ("api", "400")
