@@ -21,6 +21,15 @@ WHERE personal IS NOT NULL AND (newest IS NOT NULL OR state IN ('approved', 'dec
 ORDER BY n
 """
 
+# With max(), SQLite takes the other columns from the row that has it: here the decision's newest outcome
+_BECAME = """
+SELECT json_extract(decisions.facts, '$.probability'), told.outcome = 'bad', max(told.date || printf('%020d', told.n))
+FROM (SELECT id, outcome, date, n FROM outcomes ORDER BY n DESC LIMIT ?) AS told
+JOIN decisions ON decisions.id = told.id
+WHERE decisions.model_version = ?
+GROUP BY told.id
+"""
+
 
 class Labelled(NamedTuple):
     """A decision with a label: `source` says whether it is what became of it, or what its reviewers would do."""
@@ -47,3 +56,14 @@ def labelled(path: Path) -> Iterator[Labelled]:
                     yield Labelled(tier, personal, state == "declined", "review")
     finally:
         connection.close()
+
+
+def became(path: Path, model_version: str, most: int) -> tuple[list[float], list[bool]]:
+    """The probabilities of that model's decisions whose outcome is known, and whether they went bad, out of the `most`
+    outcomes told last. sqlite3.Error where the store cannot be read."""
+    connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", timeout=BUSY_S, isolation_level=None, uri=True)
+    try:
+        rows = connection.execute(_BECAME, (most, model_version)).fetchall()
+    finally:
+        connection.close()
+    return [probability for probability, _, _ in rows], [bool(bad) for _, bad, _ in rows]

@@ -39,6 +39,7 @@ from serving.hosting import Hosting
 from serving.invocations import CUSTOM_ATTRIBUTES, MOST_OF_ONE, Invocations, attributes
 from serving.logs import DecisionLog, trace_id
 from serving.messages import Answer, Request, Worked, text
+from serving.realised import Outcomes
 from serving.recording import channel_of, counted_channel, idempotency_key
 from serving.reviewing import OUTCOMES, REVIEW, REVIEWING, Reviewing
 from serving.scorer import Score
@@ -95,7 +96,8 @@ class Api:
         lines, share = telemetry.lines, settings.log_decisions
         self._decision_log = DecisionLog(lines, share) if lines and share else None
         self._served = self._made(artifact, None if drift_folder is None else Drift(artifact, drift_folder))
-        self._drift_watch = DriftWatch()
+        self._outcomes = None if log is None else Outcomes(log.store.path)
+        self._drift_watch = DriftWatch(self._outcomes)
         self._request_ids = map("{}-{:x}".format, itertools.repeat(secrets.token_hex(4)), itertools.count(1))
 
     @property
@@ -115,7 +117,7 @@ class Api:
 
     def drift(self) -> DriftReport | None:
         """How what all workers have scored with this model differs from its training; None where nobody counts."""
-        return report(self._served.drift) if self._served.drift else None
+        return report(self._served.drift, self._outcomes) if self._served.drift else None
 
     def _made(self, artifact: Artifact, drift: Drift | None) -> Served:
         return Served(artifact, self._settings, self.log, self._parts, self._shadow, drift, self._decision_log)

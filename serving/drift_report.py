@@ -14,6 +14,7 @@ from model import reference
 from model.psi import ANOTHER_POPULATION, psi_of_counts, stands_out
 from preprocessing.encode import MODEL_FIELDS
 from serving.drift import PROBABILITY_BINS, Counts, Drift
+from serving.realised import Outcomes, Realised
 
 ALL = "all"
 FEWEST = 100  # applications; of fewer, nothing is said to stand out
@@ -60,9 +61,10 @@ class DriftReport:
     model_version: str
     training_rows: int
     windows: dict[str, WindowReport]
+    realised: Realised | None  # None where no decision is recorded
 
 
-def report(drift: Drift) -> DriftReport:
+def report(drift: Drift, outcomes: Outcomes | None = None) -> DriftReport:
     """Of what all workers have counted, and of what waits in this one."""
     drift.gather()
     training, seen = drift.artifact.reference.bins, drift.seen()
@@ -70,6 +72,7 @@ def report(drift: Drift) -> DriftReport:
         drift.artifact.model_version,
         sum(training.score.counts),
         {window: _window(drift, counts) for window, counts in seen.items()},
+        outcomes.of(drift.artifact.model_version) if outcomes else None,
     )
 
 

@@ -7,6 +7,7 @@ import time
 from serving import metrics
 from serving.drift import Drift
 from serving.drift_report import report
+from serving.realised import Outcomes
 
 SHOW_EVERY_S = 5.0
 FEW = 500  # rows, which take a millisecond; more are counted by a thread
@@ -15,7 +16,8 @@ FEW = 500  # rows, which take a millisecond; more are counted by a thread
 class DriftWatch:
     """Part of a worker's housekeeping."""
 
-    def __init__(self) -> None:
+    def __init__(self, outcomes: Outcomes | None) -> None:
+        self._outcomes = outcomes
         self._shown = time.monotonic()
 
     async def look(self, drift: Drift | None) -> None:
@@ -24,7 +26,7 @@ class DriftWatch:
             return
         if time.monotonic() - self._shown >= SHOW_EVERY_S:
             self._shown = time.monotonic()
-            metrics.show_drift(await asyncio.to_thread(report, drift))
+            metrics.show_drift(await asyncio.to_thread(report, drift, self._outcomes))
         elif drift.rows_waiting > FEW:
             await asyncio.to_thread(drift.gather)
         else:

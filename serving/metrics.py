@@ -145,6 +145,18 @@ EXPECTED_AUC = Gauge(
     "riskline_expected_auc", "AUC that the probabilities promise, by window.",
     ["window"], multiprocess_mode="mostrecent",
 )  # fmt: skip
+REALISED = Gauge(
+    "riskline_realised_rows", "Decisions of the running model whose outcome is known, the newest told.",
+    multiprocess_mode="mostrecent",
+)  # fmt: skip
+REALISED_BAD_RATE = Gauge(
+    "riskline_realised_bad_rate", "Bad rate of those, by what it is: what was expected of them, or what became.",
+    ["what"], multiprocess_mode="mostrecent",
+)  # fmt: skip
+REALISED_AUC = Gauge(
+    "riskline_realised_auc", "AUC of those, by what it is: what was expected of them, or what became.",
+    ["what"], multiprocess_mode="mostrecent",
+)  # fmt: skip
 
 _GATHERED = (
     REQUESTS,
@@ -273,6 +285,15 @@ def show_drift(report: DriftReport) -> None:
                 DRIFT_PSI.labels(field, channel, window).set(_number(shift.psi))
                 DRIFT_MISSING.labels(field, channel, window).set(_number(shift.missing_shift))
                 DRIFT_OUTSIDE.labels(field, channel, window).set(_number(shift.outside_shift))
+
+    if known := report.realised:
+        REALISED.set(known.rows)
+        for what, bad_rate, auc in (
+            ("expected", known.expected_bad_rate, known.expected_auc),
+            ("became", known.bad_rate, known.auc),
+        ):
+            REALISED_BAD_RATE.labels(what).set(_number(bad_rate))
+            REALISED_AUC.labels(what).set(_number(auc))
 
 
 def _number(value: float | None) -> float:
