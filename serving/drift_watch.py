@@ -4,7 +4,7 @@ metrics say what all workers have counted."""
 import asyncio
 import time
 
-from serving import metrics
+from serving import drift_metrics
 from serving.drift import Drift
 from serving.drift_report import report
 from serving.realised import Outcomes
@@ -26,7 +26,7 @@ class DriftWatch:
             return
         if time.monotonic() - self._shown >= SHOW_EVERY_S:
             self._shown = time.monotonic()
-            metrics.show_drift(await asyncio.to_thread(report, drift, self._outcomes))
+            drift_metrics.show_drift(await asyncio.to_thread(report, drift, self._outcomes))
         elif drift.rows_waiting > FEW:
             await asyncio.to_thread(drift.gather)
         else:

@@ -12,7 +12,7 @@ import pytest
 
 from loadtest.server import Server, running_server
 from model.compare import Bars
-from serving import VERSION, hosting, metrics
+from serving import VERSION, drift_metrics, hosting, metrics
 from serving.errors import STATUS
 from serving.gathered import Counter, Histogram, Level
 from serving.settings import PREFIX, Settings
@@ -95,7 +95,8 @@ def test_the_table_of_sagemakers_variables_is_the_codes() -> None:
 
 def test_the_metrics_table_is_the_codes() -> None:
     gathered = [value.metric for value in vars(metrics).values() if isinstance(value, (Counter, Histogram, Level))]
-    gauges = [value for value in vars(metrics).values() if isinstance(value, prometheus_client.Gauge)]
+    declared = [*vars(metrics).values(), *vars(drift_metrics).values()]
+    gauges = [value for value in declared if isinstance(value, prometheus_client.Gauge)]
     families = [family for metric in [*gathered, *gauges] for family in metric.describe()]
     expected = [
         [family.name + ("_total" if family.type == "counter" else ""), family.documentation] for family in families

@@ -45,7 +45,7 @@ ONLY = {
     },
     "duckdb": {"decisions/analytics.py"},
     "onnxruntime": {"model/graph.py"},
-    "prometheus_client": {"serving/gathered.py", "serving/metrics.py"},
+    "prometheus_client": {"serving/drift_metrics.py", "serving/gathered.py", "serving/metrics.py"},
     "boto3": {"decisions/dynamodb.py"},
     "botocore": {"decisions/dynamodb.py"},
     "opentelemetry": {"serving/tracing.py"},

@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from loadtest.server import ROOT
-from serving import metrics
+from serving import drift_metrics, metrics
 from tests.deploy.conftest import DEPLOY
 
 FOLDER = DEPLOY / "prometheus"
@@ -46,7 +46,7 @@ def test_every_alert_is_told_when_to_fire_and_when_not_to() -> None:
 
 def test_every_rule_looks_at_metrics_that_the_service_declares() -> None:
     declared = {rule["record"] for rule in RULES if "record" in rule}
-    for value in vars(metrics).values():
+    for value in [*vars(metrics).values(), *vars(drift_metrics).values()]:
         metric = value if isinstance(value, prometheus_client.Gauge) else getattr(value, "metric", None)
         for family in metric.describe() if metric is not None else ():
             kinds = {"counter": ("_total",), "histogram": ("_bucket", "_count", "_sum")}

@@ -22,7 +22,7 @@ from preprocessing.encode import COLUMN, MODEL_FIELDS, Batch, Matrix, encode
 from preprocessing.errors import InvalidApplication
 from preprocessing.fields import Category
 from preprocessing.schema import Application
-from serving import drift, metrics
+from serving import drift, drift_metrics
 from serving.api import Api
 from serving.drift import HOUR_S, SLOTS, Drift
 from serving.drift_report import ALL, ChannelReport, expected, report
@@ -221,7 +221,7 @@ def test_every_route_counts_what_it_scores_by_channel(artifact: Artifact, tmp_pa
     found = api.drift()
     assert found is not None
     assert {name: of.rows for name, of in found.windows["1h"].channels.items()} == {ALL: 5, "phone": 5}
-    metrics.show_drift(found)
+    drift_metrics.show_drift(found)
     labels = {"channel": "phone", "window": "1h"}
     assert prometheus_client.REGISTRY.get_sample_value("riskline_drift_rows", labels) == 5
     shown = prometheus_client.REGISTRY.get_sample_value("riskline_drift_psi", {"of": NUMBER.name, **labels})
@@ -238,13 +238,13 @@ def test_another_model_begins_anew_and_its_silent_channels_are_told(artifact: Ar
     labels = {"channel": "chatbot", "window": "24h"}
     before = api.drift()
     assert before is not None
-    metrics.show_drift(before)
+    drift_metrics.show_drift(before)
     assert prometheus_client.REGISTRY.get_sample_value("riskline_drift_rows", labels) == 1
     api.serve(replace(artifact, files={**artifact.files, GRAPH: b"another"}))
     after = api.drift()
     assert after is not None
     assert after.windows["24h"].channels[ALL].rows == 0
-    metrics.show_drift(after)
+    drift_metrics.show_drift(after)
     assert prometheus_client.REGISTRY.get_sample_value("riskline_drift_rows", labels) == 0
     api.close()
 

@@ -15,7 +15,7 @@ from decisions.review import Outcome
 from model.artifact import Artifact
 from preprocessing.encode import encode
 from preprocessing.schema import Application
-from serving import metrics
+from serving import drift_metrics
 from serving.drift import Drift
 from serving.drift_report import report
 from serving.realised import FEWEST, NOTHING_KNOWN, Outcomes, auc, realised
@@ -71,7 +71,7 @@ def test_the_newest_outcome_of_each_decision_counts_and_other_models_do_not(arti
     assert found.realised is not None
     assert (found.realised.rows, found.realised.bad_rate) == (3, 1 / 3)
     assert found.realised.expected_bad_rate == pytest.approx(scores.probability[0])
-    metrics.show_drift(found)
+    drift_metrics.show_drift(found)
     shown = prometheus_client.REGISTRY.get_sample_value
     assert shown("riskline_realised_rows") == 3
     assert shown("riskline_realised_bad_rate", {"what": "became"}) == 1 / 3
