@@ -1,4 +1,4 @@
-"""HTML of the report: a page that needs nothing but itself, on a screen and on paper. Every text is escaped here."""
+"""HTML of the reports: a page that needs nothing but itself, on a screen and on paper. Every text is escaped here."""
 
 import math
 from collections.abc import Sequence
@@ -20,7 +20,8 @@ figure { margin: .6rem 0 } figcaption { font-size: .8rem; font-weight: bold }
 .figures { display: grid; grid-template-columns: 1fr 1fr; gap: .6rem 1.4rem }
 svg { width: 100%; height: auto; font-size: 11px } nav { font-size: .87rem; columns: 3 } nav a { display: block }
 .sign td { height: 2.6rem; vertical-align: bottom }
-@media (max-width: 40rem) { .figures { grid-template-columns: 1fr } nav { columns: 1 } body { margin: 1rem auto } }
+@media (max-width: 40rem) { .figures { grid-template-columns: 1fr } nav { columns: 1 } body { margin: 1rem auto }
+  th, td:not(.n) { overflow-wrap: anywhere } }
 @media print { body { font-size: 10pt; max-width: none; margin: 0; padding: 0 } h2, h3 { break-after: avoid } }
 @page { margin: 18mm 16mm }
 """
@@ -36,9 +37,9 @@ class Section(NamedTuple):
 
 def page(title: str, lead: str, sections: Sequence[Section]) -> bytes:
     """The whole document in UTF-8, with a table of contents."""
-    contents = "".join(f'<a href="#{section.name}">{escape(section.title)}</a>' for section in sections)
+    contents = "".join(f'<a href="#{escape(section.name)}">{escape(section.title)}</a>' for section in sections)
     bodies = "".join(
-        f'<section id="{section.name}"><h2>{escape(section.title)}</h2>{section.body}</section>\n'
+        f'<section id="{escape(section.name)}"><h2>{escape(section.title)}</h2>{section.body}</section>\n'
         for section in sections
     )
     return (
