@@ -20,8 +20,7 @@ figure { margin: .6rem 0 } figcaption { font-size: .8rem; font-weight: bold }
 .figures { display: grid; grid-template-columns: 1fr 1fr; gap: .6rem 1.4rem }
 svg { width: 100%; height: auto; font-size: 11px } nav { font-size: .87rem; columns: 3 } nav a { display: block }
 .sign td { height: 2.6rem; vertical-align: bottom }
-@media (max-width: 40rem) { .figures { grid-template-columns: 1fr } nav { columns: 1 } body { margin: 1rem auto }
-  th, td:not(.n) { overflow-wrap: anywhere } }
+@media (max-width: 40rem) { .figures { grid-template-columns: 1fr } nav { columns: 1 } body { margin: 1rem auto } }
 @media print { body { font-size: 10pt; max-width: none; margin: 0; padding: 0 } h2, h3 { break-after: avoid } }
 @page { margin: 18mm 16mm }
 """

@@ -31,11 +31,12 @@ def drift_page(report: DriftReport) -> bytes:
 def _window(window: WindowReport) -> str:
     everybody = window.channels[ALL]
     channels = table(
-        ["Channel", "Applications", "PSI of the score", "Reading"],
+        ["Channel", "Reading", "Applications", "PSI of the score"],
         [
-            [name, f"{channel.rows:,}", number(channel.score.psi, ".3f"), _verdict(channel.rows, channel.score)]
+            [name, _verdict(channel.rows, channel.score), f"{channel.rows:,}", number(channel.score.psi, ".3f")]
             for name, channel in window.channels.items()
         ],
+        words=2,
     )
     says = paragraph(f"{everybody.says[0].upper()}{everybody.says[1:]}.")
     if not everybody.rows:
@@ -55,8 +56,9 @@ def _window(window: WindowReport) -> str:
             ),
             heading("Fields, worst first"),
             table(
-                ["Field", "PSI", "Missing", "Outside", "Reading"],
+                ["Field", "Reading", "PSI", "Missing", "Outside"],
                 [_row(name, everybody.rows, everybody.fields[name]) for name in worst],
+                words=2,
             ),
             figures(
                 ("PSI by field; dotted: 0.1 and 0.25", _psi_chart(worst, everybody.fields)),
@@ -70,9 +72,10 @@ def _window(window: WindowReport) -> str:
 def _row(name: str, rows: int, shift: Shift) -> list[str]:
     """Of a field; the shares are told in points, less what they were in training."""
     shares = [
-        NOTHING if share is None else f"{share * 100:+.1f}" for share in (shift.missing_shift, shift.outside_shift)
+        NOTHING if share is None else f"{round(share * 100, 1) + 0.0:+.1f}"  # + 0.0: no minus before nothing
+        for share in (shift.missing_shift, shift.outside_shift)
     ]
-    return [_LABELS[name], number(shift.psi, ".3f"), *shares, _verdict(rows, shift)]
+    return [_LABELS[name], _verdict(rows, shift), number(shift.psi, ".3f"), *shares]
 
 
 def _verdict(rows: int, shift: Shift) -> str:

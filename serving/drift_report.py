@@ -111,13 +111,15 @@ def _window(drift: Drift, counts: Counts) -> WindowReport:
             ALL: _channel(drift, everybody),
             **{channel: _channel(drift, row) for channel, row in zip(CHANNELS, counts, strict=True) if row.any()},
         },
-        _distribution(training.score, _ranges(training.score.edges), everybody[drift.bins.score]),
+        _distribution(
+            training.score, _ranges([f"{edge:.1%}" for edge in training.score.edges]), everybody[drift.bins.score]
+        ),
         {
             field.name: _distribution(
                 training.fields[field.name],
                 list(field.kind.values)
                 if isinstance(field.kind, Category)
-                else _ranges(training.fields[field.name].edges),
+                else _ranges([plain(edge) for edge in training.fields[field.name].edges]),
                 everybody[part],
             )
             for field, part in zip(MODEL_FIELDS, drift.bins.fields, strict=True)
@@ -125,8 +127,8 @@ def _window(drift: Drift, counts: Counts) -> WindowReport:
     )
 
 
-def _ranges(edges: Sequence[float]) -> list[str]:
-    return [f"below {plain(edges[0])}" if edges else "any value", *(f"from {plain(edge)}" for edge in edges)]
+def _ranges(edges: Sequence[str]) -> list[str]:
+    return [f"below {edges[0]}" if edges else "any value", *(f"from {edge}" for edge in edges)]
 
 
 def _distribution(training: reference.Bins, names: Sequence[str], counts: npt.NDArray[np.int64]) -> Distribution:
