@@ -36,9 +36,9 @@ COPY service.py ./
 COPY serving/ serving/
 COPY decisions/ decisions/
 # serving's part of model/, as bentofile.yaml lists it
-COPY model/__init__.py model/artifact.py model/changes.py model/errors.py model/graph.py model/places.py \
-     model/policy.py model/promote.py model/promotion.py model/psi.py model/reference.py model/score.py \
-     model/storage.py model/
+COPY model/__init__.py model/artifact.py model/changes.py model/charts.py model/errors.py model/graph.py \
+     model/intervals.py model/page.py model/places.py model/policy.py model/promote.py model/promotion.py \
+     model/psi.py model/reference.py model/score.py model/storage.py model/
 COPY preprocessing/ preprocessing/
 # the features are inside the model's graph, and decisions/labelled.py is for training
 RUN rm preprocessing/features.py decisions/labelled.py && ../environment/bin/python -m compileall -q .

@@ -130,8 +130,8 @@ def bars(title: str, label: str, y: Axis, names: Sequence[str], series: Sequence
     return _svg(title, WIDTH, HEIGHT, parts)
 
 
-def intervals(title: str, x: Axis, rows: Sequence[tuple[str, Interval]], reference: float | None = None) -> str:
-    """A row for each name with its value and interval; `reference` draws a dotted line through all of them."""
+def intervals(title: str, x: Axis, rows: Sequence[tuple[str, Interval]], references: Iterable[float] = ()) -> str:
+    """A row for each name with its value and interval; each of `references` is a dotted line through all of them."""
     left, top = 150, 6
     height = top + _ROW * max(1, len(rows)) + _BOTTOM
     floor = height - _BOTTOM
@@ -146,8 +146,7 @@ def intervals(title: str, x: Axis, rows: Sequence[tuple[str, Interval]], referen
             _text(across(value), floor + 15, text, "middle"),
         ]
     parts.append(_text((left + WIDTH - _RIGHT) / 2, height - 8, x.label, "middle"))
-    if reference is not None and math.isfinite(reference):
-        at = across(reference)
+    for at in map(across, _finite(references)):
         parts.append(
             f'<line x1="{at:.1f}" y1="{top}" x2="{at:.1f}" y2="{floor}" stroke="#000" stroke-dasharray="2 3"/>'
         )

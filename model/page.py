@@ -1,4 +1,4 @@
-"""HTML of the report: a page that needs nothing but itself, on a screen and on paper. Every text is escaped here."""
+"""HTML of the reports: a page that needs nothing but itself, on a screen and on paper. Every text is escaped here."""
 
 import math
 from collections.abc import Sequence
@@ -36,9 +36,9 @@ class Section(NamedTuple):
 
 def page(title: str, lead: str, sections: Sequence[Section]) -> bytes:
     """The whole document in UTF-8, with a table of contents."""
-    contents = "".join(f'<a href="#{section.name}">{escape(section.title)}</a>' for section in sections)
+    contents = "".join(f'<a href="#{escape(section.name)}">{escape(section.title)}</a>' for section in sections)
     bodies = "".join(
-        f'<section id="{section.name}"><h2>{escape(section.title)}</h2>{section.body}</section>\n'
+        f'<section id="{escape(section.name)}"><h2>{escape(section.title)}</h2>{section.body}</section>\n'
         for section in sections
     )
     return (

@@ -40,7 +40,7 @@ def _audited(audit: Audit) -> str:
         f"Approval rates by {audit.label}",
         Axis("approved", 0, 1, percent=True),
         [(_marked(group), group.approved) for group in audit.groups],
-        reference=highest * FOUR_FIFTHS,
+        references=[highest * FOUR_FIFTHS],
     )
     bad = intervals(
         f"Bad rates by {audit.label}",

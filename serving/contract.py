@@ -29,18 +29,22 @@ from serving.api import Batch, Results
 from serving.bodies import chunks, receive_body
 from serving.decisions import DecisionRoutes
 from serving.draining import LastAnswers
+from serving.drift_page import drift_page
 from serving.errors import CODE_OF_STATUS, ErrorAnswer
 from serving.explanation import Explanation
 from serving.fastlane import FastLane, Front
-from serving.formats import JSON
+from serving.formats import JSON, prefers
 from serving.hosting import hosting
 from serving.messages import Answer, Request, error_answer
 from serving.sagemaker import SageMaker
 from serving.scorer import Score
 from serving.settings import settings
 
-# The report is one file: whatever else a browser were told to load or run by it would be somebody else's
-REPORT_POLICY = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
+# A report is one file: whatever else a browser were told to load or run by it would be somebody else's
+REPORT_HEADERS = {
+    "content-security-policy": "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'",
+    "x-content-type-options": "nosniff",
+}
 
 
 class _Untouched(IOMixin):
@@ -150,13 +154,16 @@ async def _model(_: starlette.requests.Request) -> Response:
 
 
 async def _report(_: starlette.requests.Request) -> Response:
-    headers = {"content-security-policy": REPORT_POLICY, "x-content-type-options": "nosniff"}
-    return HTMLResponse(_artifact().files[REPORT], headers=headers)
+    return HTMLResponse(_artifact().files[REPORT], headers=REPORT_HEADERS)
 
 
-async def _drift(_: starlette.requests.Request) -> Response:
+async def _drift(request: starlette.requests.Request) -> Response:
+    """A page for browsers, and JSON for everybody else."""
     found = await asyncio.to_thread(bentoml.get_current_service().api.drift)
-    return Response(to_json(found), media_type=JSON)
+    vary = {"vary": "Accept"}
+    if found is not None and prefers(request.headers.get("accept"), "text/html", JSON):
+        return HTMLResponse(await asyncio.to_thread(drift_page, found), headers={**REPORT_HEADERS, **vary})
+    return Response(to_json(found), media_type=JSON, headers=vary)
 
 
 def _artifact() -> Artifact:

@@ -4,6 +4,7 @@ PSI is model/psi.py's. Before any outcome is known, the probabilities themselves
 calibrated (NannyML's confidence-based performance estimation): of n applications with probability p, n·p go bad.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,8 +12,10 @@ import numpy.typing as npt
 
 from decisions.record import CHANNELS
 from model import reference
+from model.page import plain
 from model.psi import ANOTHER_POPULATION, psi_of_counts, stands_out
 from preprocessing.encode import MODEL_FIELDS
+from preprocessing.fields import Category
 from serving.drift import PROBABILITY_BINS, Counts, Drift
 from serving.realised import Outcomes, Realised
 
@@ -46,12 +49,24 @@ NOBODY = ChannelReport(0, "nobody was scored", _NOTHING, {field.name: _NOTHING f
 
 
 @dataclass(frozen=True, slots=True)
+class Distribution:
+    """The share of each bin, whose name says what is in it, in training and `now`; all 0 where nothing was scored."""
+
+    bins: tuple[str, ...]
+    training: tuple[float, ...]
+    now: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class WindowReport:
-    """What to expect of everybody scored, None of nobody, and each channel by its name, `all` together."""
+    """What to expect of everybody scored, None of nobody, and each channel by its name, `all` together; the
+    distributions of the score and of each field are everybody's too."""
 
     expected_bad_rate: float | None
     expected_auc: float | None
     channels: dict[str, ChannelReport]
+    score: Distribution
+    fields: dict[str, Distribution]
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +106,7 @@ def expected(counts: npt.NDArray[np.int64]) -> tuple[float | None, float | None]
 
 
 def _window(drift: Drift, counts: Counts) -> WindowReport:
-    everybody = counts.sum(axis=0)
+    everybody, training = counts.sum(axis=0), drift.artifact.reference.bins
     assert len(everybody[drift.bins.probability]) == PROBABILITY_BINS, "as counted: this is a bug"
     return WindowReport(
         *expected(everybody[drift.bins.probability]),
@@ -99,7 +114,32 @@ def _window(drift: Drift, counts: Counts) -> WindowReport:
             ALL: _channel(drift, everybody),
             **{channel: _channel(drift, row) for channel, row in zip(CHANNELS, counts, strict=True) if row.any()},
         },
+        _distribution(
+            training.score, _ranges([f"{edge:.1%}" for edge in training.score.edges]), everybody[drift.bins.score]
+        ),
+        {
+            field.name: _distribution(
+                training.fields[field.name],
+                list(field.kind.values)
+                if isinstance(field.kind, Category)
+                else _ranges([plain(edge) for edge in training.fields[field.name].edges]),
+                everybody[part],
+            )
+            for field, part in zip(MODEL_FIELDS, drift.bins.fields, strict=True)
+        },
     )
+
+
+def _ranges(edges: Sequence[str]) -> list[str]:
+    return [f"below {edges[0]}" if edges else "any value", *(f"from {edge}" for edge in edges)]
+
+
+def _distribution(training: reference.Bins, names: Sequence[str], counts: npt.NDArray[np.int64]) -> Distribution:
+    """`names` of all bins but that of the missing, which is the last."""
+    before = np.array(training.counts)
+    bins = (*names, "no value")
+    assert len(bins) == len(before) == len(counts), "as counted in training: this is a bug"
+    return Distribution(bins, tuple((before / before.sum()).tolist()), tuple((counts / max(1, counts.sum())).tolist()))
 
 
 def _channel(drift: Drift, counts: npt.NDArray[np.int64]) -> ChannelReport:

@@ -180,6 +180,18 @@ def format_accepted(accept: str | None, sent: Format) -> Format:
     raise NotAcceptable(f"Accept must allow {_one_of(FORMATS)}")
 
 
+def prefers(accept: str | None, media_type: str, other: str) -> bool:
+    """Whether an `Accept` header would rather have `media_type` than `other`, which goes to whoever has no wish."""
+    if accept is None:
+        return False
+    wishes = {_parsed(part)[0]: _quality(part) for part in accept.split(",")}
+
+    def wish(wanted: str) -> float:
+        return next((wishes[of] for of in (wanted, wanted.split("/")[0] + "/*", "*/*") if of in wishes), 0.0)
+
+    return wish(media_type) > wish(other)
+
+
 def _one_of(media_types: Collection[str]) -> str:
     return ("one of " if len(media_types) > 1 else "") + ", ".join(media_types)
 

@@ -131,7 +131,7 @@ def document() -> dict[str, Any]:
             "/execution-parameters": _shown("What a batch transform job of SageMaker is told to do", JSON, "object"),
             "/model": _shown("The running model: its versions and its manifest", JSON, "object"),
             "/model/report": _shown("The report that the running model's training wrote", "text/html"),
-            "/drift": _shown("How far what is scored has moved away from training, over all workers", JSON, "object"),
+            "/drift": _drift(),
             "/livez": _probe("200 while the process answers at all"),
             "/readyz": _probe(
                 "200 once the model has scored its golden rows right; 503 while so much waits for the store of "
@@ -183,6 +183,15 @@ def _invocations() -> dict[str, Any]:
     post["requestBody"]["content"][JSON]["schema"] = one_or_many["body"]
     post["responses"]["200"]["content"][JSON]["schema"] = one_or_many["answer"]
     post["responses"]["204"] = {"description": "The body was empty"}
+    return route
+
+
+def _drift() -> dict[str, Any]:
+    summary = (
+        "How far what is scored has moved away from training, over all workers; a page where Accept prefers text/html"
+    )
+    route = _shown(summary, JSON, "object")
+    route["get"]["responses"]["200"]["content"]["text/html"] = {"schema": {"type": "string"}}
     return route
 
 

@@ -40,9 +40,10 @@ def test_only_what_serving_needs_gets_in(bento: Path) -> None:
     packed = {str(path.relative_to(bento / "src")) for path in (bento / "src").rglob("*") if path.is_file()}
     assert packed == {
         "README.md", "bentofile.yaml", "service.py",
-        "model/__init__.py", "model/artifact.py", "model/changes.py", "model/errors.py", "model/graph.py",
-        "model/places.py", "model/policy.py", "model/promote.py", "model/promotion.py", "model/psi.py",
-        "model/reference.py", "model/score.py", "model/storage.py",
+        "model/__init__.py", "model/artifact.py", "model/changes.py", "model/charts.py", "model/errors.py",
+        "model/graph.py", "model/intervals.py", "model/page.py", "model/places.py", "model/policy.py",
+        "model/promote.py", "model/promotion.py", "model/psi.py", "model/reference.py", "model/score.py",
+        "model/storage.py",
         *(
             str(path.relative_to(ROOT))
             for path in (ROOT / "preprocessing").glob("*.py")

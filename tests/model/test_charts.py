@@ -69,11 +69,16 @@ def test_bars_stay_finite_and_within_the_view_box(
     assert_drawable(bars(title, "", y, names, [(f"{n}", data.draw(values)) for n in range(many)]), title)
 
 
-@given(texts, axes, st.lists(st.tuples(texts, st.builds(Interval, anything, anything, anything)), max_size=9), anything)
+@given(
+    texts,
+    axes,
+    st.lists(st.tuples(texts, st.builds(Interval, anything, anything, anything)), max_size=9),
+    st.lists(anything, max_size=3),
+)
 def test_intervals_stay_finite_and_within_the_view_box(
-    title: str, x: Axis, rows: list[tuple[str, Interval]], reference: float
+    title: str, x: Axis, rows: list[tuple[str, Interval]], references: list[float]
 ) -> None:
-    assert_drawable(intervals(title, x, rows, reference), title)
+    assert_drawable(intervals(title, x, rows, references), title)
 
 
 @given(st.lists(anything, max_size=5), st.booleans())
