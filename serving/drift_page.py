@@ -9,6 +9,7 @@ from model.page import NOTHING, Section, figures, heading, number, page, paragra
 from model.psi import ANOTHER_POPULATION, WORTH_A_LOOK
 from preprocessing.encode import MODEL_FIELDS
 from serving.drift_report import ALL, FEWEST, Distribution, DriftReport, Shift, WindowReport
+from serving.realised import Realised
 
 WORST = 3  # fields whose distribution is drawn
 MOVED = 0.1  # of all values, missing or outside more or less often than in training: the alert's threshold
@@ -25,6 +26,8 @@ def drift_page(report: DriftReport) -> bytes:
     sections = [
         Section(f"window-{name}", _TITLES.get(name, name), _window(window)) for name, window in report.windows.items()
     ]
+    if report.realised:
+        sections.append(Section("outcomes", "What became of decisions", _outcomes(report.realised)))
     return page("Drift", lead, [*sections, Section("reading", "How to read this", _reading())])
 
 
@@ -66,6 +69,18 @@ def _window(window: WindowReport) -> str:
                 *((_LABELS[name], _distribution(_LABELS[name], window.fields[name])) for name in worst[:WORST]),
             ),
         ]
+    )
+
+
+def _outcomes(known: Realised) -> str:
+    if not known.rows:
+        return paragraph("No outcome of a decision of this model has been told (POST /outcomes).")
+    return table(
+        [f"Of {known.rows:,} decisions whose outcome is known", "Expected", "Became"],
+        [
+            ["Bad rate", number(known.expected_bad_rate, ".2%"), number(known.bad_rate, ".2%")],
+            ["AUC", number(known.expected_auc, ".3f"), number(known.auc, ".3f")],
+        ],
     )
 
 

@@ -13,12 +13,14 @@ from decisions.record import CHANNELS
 from loadtest.server import running_server
 from model.artifact import Artifact
 from model.data import Labelled
+from model.page import NOTHING
 from model.psi import ANOTHER_POPULATION
 from preprocessing.encode import COLUMN, MODEL_FIELDS
 from serving.drift import Drift
 from serving.drift_page import drift_page
 from serving.drift_report import ALL, Distribution, DriftReport, report
 from serving.formats import JSON, prefers
+from serving.realised import NOTHING_KNOWN, Realised
 from tests.generated import EXAMPLE
 from tests.serving.test_drift import CATEGORY, NUMBER, resampled, take
 
@@ -144,3 +146,12 @@ def test_a_browser_gets_a_page_that_may_load_nothing_and_a_program_json(model_fo
     assert plain.headers["content-type"] == JSON
     assert plain.json()["windows"]["1h"]["channels"][ALL]["rows"] == 1
     assert plain.headers["vary"] == page.headers["vary"] == "Accept"
+
+
+def test_what_became_of_decisions_stands_beside_what_was_expected(moved: DriftReport) -> None:
+    assert "What became" not in drift_page(moved).decode()  # nothing is recorded
+    known = replace(moved, realised=Realised(1234, 0.301, 0.25, None, 0.8))
+    rows = Tables(drift_page(known)).rows
+    assert ["Bad rate", "25.00%", "30.10%"] in rows
+    assert ["AUC", "0.800", NOTHING] in rows
+    assert "No outcome" in drift_page(replace(moved, realised=NOTHING_KNOWN)).decode()
