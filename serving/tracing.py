@@ -1,10 +1,11 @@
 """Requests as OpenTelemetry spans, one for each and one for each of its stages, sent on by OTLP over HTTP.
 
-Off by default: RISKLINE_TRACES names the collector. Spans are made once the answer is, from the times taken anyway, so
-no request waits for them. Where a collector is away, spans are lost and nothing else is.
+Off by default: RISKLINE_TRACES names the collector. Spans are made once the answer is, from the times taken anyway,
+which takes some 0.2 ms for each request that is kept. Where a collector is away, spans are lost and nothing else is.
 """
 
 import logging
+import threading
 import time
 from collections.abc import Mapping, Sequence
 
@@ -12,7 +13,7 @@ from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
 from opentelemetry.sdk.trace.sampling import ParentBased, TraceIdRatioBased
-from opentelemetry.trace import SpanKind, set_span_in_context
+from opentelemetry.trace import SpanKind, StatusCode, set_span_in_context
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 from serving import VERSION
@@ -63,11 +64,15 @@ class Traces:
                 child = self._tracer.start_span(stage, inside, start_time=at)
                 at = min(at + round(spent * 1e9), ended)
                 child.end(at)
+            if status >= 500:
+                span.set_status(StatusCode.ERROR)
         span.end(ended)
 
     def close(self) -> None:
-        """Sends the rest; what is not taken by then is lost."""
-        self._provider.shutdown()
+        """Sends the rest; what the collector has not taken within `DELIVER_WITHIN_S` is lost."""
+        sending = threading.Thread(target=self._provider.shutdown, daemon=True)
+        sending.start()
+        sending.join(DELIVER_WITHIN_S)
 
 
 _SENT = (("traceparent", b"traceparent"), ("tracestate", b"tracestate"))

@@ -3,7 +3,6 @@
 import json
 import math
 import re
-import shutil
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -15,9 +14,10 @@ import pytest
 import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
-from loadtest.server import HOST, Server, running_server
+from loadtest.server import Server
 from preprocessing.encode import MODEL_FIELDS
 from tests.deploy.conftest import DEPLOY
+from tests.deploy.prometheus import CONFIGURATION, running_prometheus
 from tests.generated import EXAMPLE
 from tests.lab.waiting import until
 
@@ -26,7 +26,6 @@ PANELS = [
     (f"{path.stem}: {panel['title']}", panel) for path in DASHBOARDS for panel in json.loads(path.read_text())["panels"]
 ]
 QUERIES = [(title, target["expr"]) for title, panel in PANELS for target in panel["targets"]]
-CONFIGURATION = DEPLOY / "prometheus/prometheus.yml"
 ANSWERED_WITHIN_S = 60.0
 
 
@@ -85,19 +84,9 @@ def test_promtool_finds_nothing_wrong_with_the_configuration(needed: Callable[[s
 def prometheus(
     needed: Callable[[str, str], Path], server: Server, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[str]:
-    """The address of a real Prometheus with our configuration, but this test's server and a scrape each second."""
     folder = tmp_path_factory.mktemp("prometheus")
-    configuration = yaml.safe_load(CONFIGURATION.read_text())
-    configuration["global"] = {"scrape_interval": "1s", "evaluation_interval": "1s"}
-    for rules in configuration["rule_files"]:
-        shutil.copy(CONFIGURATION.parent / rules, folder)
-    [job] = configuration["scrape_configs"]
-    job["static_configs"] = [{"targets": [server.url.removeprefix("http://")]}]
-    (folder / "prometheus.yml").write_text(yaml.safe_dump(configuration))
-    program = needed("prometheus", "prometheus")
-    options = f"--config.file={folder}/prometheus.yml --storage.tsdb.path={folder}/data --web.listen-address={HOST}:$0"
-    with running_server({}, command=("sh", "-c", f"exec {program} {options}"), ready_path="/-/ready") as running:
-        yield running.url
+    with running_prometheus(needed("prometheus", "prometheus"), server.url, folder) as url:
+        yield url
 
 
 def answer(prometheus: str, query: str) -> list[float]:

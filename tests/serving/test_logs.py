@@ -179,6 +179,7 @@ def test_an_error_on_our_side_is_told_with_whose_request_it_was(
     assert (line["request_id"], line["trace_id"], line["error"]) == ("mine", TRACE, "RuntimeError")
 
 
+@pytest.mark.slow
 def test_two_workers_say_every_decision_once_and_all_that_was_counted_even_by_one_that_was_killed(
     model_folder: Path,
 ) -> None:

@@ -1,6 +1,7 @@
 """Spans as a collector gets them: a hand-written one, and a server in each lane that sends to it."""
 
 import json
+import socket
 import sys
 import threading
 import time
@@ -15,12 +16,17 @@ import psutil
 import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from opentelemetry.trace import StatusCode
 
 from loadtest.server import ServerNotReadyError, free_port, running_server
+from serving import tracing
 from serving.settings import Settings, SettingsError
 from serving.telemetry import Telemetry
+from serving.tracing import DELIVER_WITHIN_S, Traces
 from tests.generated import EXAMPLE, TRACE, TRACEPARENT
 from tests.lab.waiting import until
+from tests.test_rooms import loaded_by
 
 
 class Collector:
@@ -72,6 +78,7 @@ def attributes(span: Span) -> dict[str, Any]:
     return {one.key: one.value.string_value or one.value.int_value for one in span.attributes}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("lane", ["true", "false"])
 def test_a_request_is_a_span_in_its_callers_trace_with_its_stages_inside(
     model_folder: Path, collector: Collector, lane: str
@@ -106,6 +113,7 @@ def test_a_request_is_a_span_in_its_callers_trace_with_its_stages_inside(
             "riskline.request_id": f"mine{span.name}",
         }
         stages = children[span.span_id]
+        assert all(not stage.attributes and not stage.events for stage in stages)
         assert {"decode", "score", "decide", "record"} <= {stage.name for stage in stages}
         at = span.start_time_unix_nano
         for stage in stages:
@@ -125,6 +133,7 @@ def test_a_request_is_a_span_in_its_callers_trace_with_its_stages_inside(
     assert ["service.name", "riskline"] in json.loads(resource)
 
 
+@pytest.mark.slow
 def test_a_collector_that_is_away_costs_no_answer_and_one_line(model_folder: Path) -> None:
     environment = {"RISKLINE_MODEL": str(model_folder), "RISKLINE_WORKERS": "1"}
     with running_server({**environment, "RISKLINE_TRACES": f"http://127.0.0.1:{free_port()}"}) as server:
@@ -138,8 +147,48 @@ def test_a_collector_that_is_away_costs_no_answer_and_one_line(model_folder: Pat
     assert "Traceback" not in said
 
 
-def test_without_a_collector_nothing_of_opentelemetry_is_loaded_for_it() -> None:
-    assert Telemetry.of(Settings(), Path()) == Telemetry()
+def test_without_a_collector_nothing_of_opentelemetry_is_loaded() -> None:
+    assert not {name for name in loaded_by("service") if name.startswith("opentelemetry")}
+
+
+@pytest.mark.slow
+def test_a_collector_that_never_answers_holds_up_nobody_for_long() -> None:
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))
+        silent.listen()
+        traces = Traces(f"http://127.0.0.1:{silent.getsockname()[1]}", 1)
+        for _ in range(3000):  # several batches, each of which would wait as long
+            traces.add("/predict", 200, "", 0.01, {"score": 0.001}, "mine", {})
+        closing = threading.Thread(target=traces.close, daemon=True)
+        closing.start()
+        closing.join(3 * DELIVER_WITHIN_S)
+        assert not closing.is_alive()
+
+
+@pytest.mark.parametrize(("status", "expected"), [(503, StatusCode.ERROR), (422, StatusCode.UNSET)])
+def test_a_failure_on_our_side_is_an_error_and_a_callers_is_not(
+    monkeypatch: pytest.MonkeyPatch, status: int, expected: StatusCode
+) -> None:
+    kept = InMemorySpanExporter()
+    monkeypatch.setattr(tracing, "exporter", lambda _: kept)
+    traces = Traces("http://localhost", 1)
+    traces.add("/predict", status, "not_recorded", 0.01, {}, "mine", {})
+    traces.close()
+    [span] = kept.get_finished_spans()
+    assert span.status.status_code == expected
+
+
+def test_a_share_of_the_traces_that_begin_here_is_sent(monkeypatch: pytest.MonkeyPatch) -> None:
+    kept = InMemorySpanExporter()
+    monkeypatch.setattr(tracing, "exporter", lambda _: kept)
+    traces = Traces("http://localhost", 0.1)
+    for _ in range(1000):
+        traces.add("/predict", 200, "", 0.01, {}, "mine", {})
+    traces.add("/predict", 200, "", 0.01, {}, "a caller's", {b"traceparent": TRACEPARENT.encode()})
+    traces.close()
+    spans = kept.get_finished_spans()
+    assert 40 < len(spans) < 170  # six standard deviations
+    assert "a caller's" in {dict(span.attributes or {})["riskline.request_id"] for span in spans}
 
 
 def test_traces_without_their_package_end_start_up_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
