@@ -139,18 +139,18 @@ class Drift:
 
     def seen(self) -> dict[str, Counts]:
         """Window → (channels, width): what all workers have counted in the current hour and the whole ones before."""
-        hour = max(self._hour, self._this_hour())
+        hour = self._this_hour()
         sums = {window: np.zeros((len(CHANNELS), self.bins.width), dtype=np.int64) for window in WINDOWS}
         for file in self._folder.glob(f"{self._files}*.counts"):
             hours, counts = self._mapped(file)
             for window, before in WINDOWS.items():
-                slots = np.flatnonzero(hours >= hour - before)
+                slots = np.flatnonzero((hours >= hour - before) & (hours <= hour))
                 sums[window] += counts[slots].sum(axis=0, dtype=np.int64)
         return sums
 
     def _slot(self) -> int:
         """The newest hour's, emptied where it was an older hour's."""
-        self._hour = max(self._hour, self._this_hour())
+        self._hour = self._this_hour()
         slot = self._hour % SLOTS
         if self._hours[slot] != self._hour:
             self._hours[slot] = 0  # nobody reads it while it is emptied
@@ -159,7 +159,10 @@ class Drift:
         return slot
 
     def _this_hour(self) -> int:
-        return int(self._now() // HOUR_S)
+        """The clock's, or the newest that was counted where the clock is behind it by less than the windows are long.
+        One that is further behind had run ahead before: what it counted then belongs to no hour."""
+        hour = int(self._now() // HOUR_S)
+        return max(self._hour, hour) if self._hour - hour < SLOTS else hour
 
     def _mapped(self, file: Path) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.uint32]]:
         """(slots,) the hour that each slot counts, since 1970, 0 for none, and (slots, channels, width) the counts."""

@@ -175,6 +175,22 @@ def test_a_clock_put_back_counts_on_in_the_newest_hour(artifact: Artifact, label
     assert seen(again).rows == 123
 
 
+def test_a_clock_that_had_run_ahead_does_not_hold_up_the_windows(
+    artifact: Artifact, labelled: Labelled, tmp_path: Path
+) -> None:
+    clock = Clock()
+    counting = Drift(artifact, tmp_path, clock)
+    take(counting, labelled.matrix[:100])
+    clock.seconds += 366 * 24 * HOUR_S
+    take(counting, labelled.matrix[:20])
+    assert seen(counting).rows == 20
+    clock.seconds -= 366 * 24 * HOUR_S
+    take(counting, labelled.matrix[:3])
+    assert seen(counting, window="24h").rows == 103
+    clock.seconds += 2 * HOUR_S
+    assert seen(counting).rows == 0
+
+
 def test_other_workers_files_are_added_and_other_models_ignored(
     artifact: Artifact, labelled: Labelled, tmp_path: Path
 ) -> None:
