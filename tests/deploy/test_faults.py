@@ -21,6 +21,7 @@ from preprocessing.encode import MODEL_FIELDS
 from preprocessing.fields import Number
 from tests.deploy.prometheus import running_prometheus
 from tests.lab.waiting import until
+from tests.serving.test_server import samples
 
 WITHIN_S = 90.0
 pytestmark = pytest.mark.slow
@@ -141,13 +142,17 @@ def test_a_worker_that_never_gets_up_calls_somebody_until_it_does(watched: Watch
 
 
 def test_workers_that_die_again_and_again_call_somebody_until_they_stay(watched: Watched) -> None:
-    def kill_both_once_they_are_up() -> None:
-        with suppress(httpx.TransportError):
-            if "riskline_workers 2.0" in httpx.get(f"{watched.server.url}/metrics").text:
-                for worker in psutil.Process(watched.server.pid).children():
-                    worker.kill()
+    seen = 0.0
 
-    watched.until_fires("RisklineWorkersRestart", kill_both_once_they_are_up)
+    def kill_the_older_once_the_newer_is_up() -> None:
+        nonlocal seen
+        with suppress(httpx.TransportError):
+            [starts] = samples(watched.server.url, "riskline_worker_starts_total").values()
+            if starts > seen:
+                seen = starts
+                psutil.Process(watched.server.pid).children()[0].kill()
+
+    watched.until_fires("RisklineWorkersRestart", kill_the_older_once_the_newer_is_up)
     watched.until_ends("RisklineWorkersRestart")
 
 
