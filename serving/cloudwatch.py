@@ -73,14 +73,14 @@ class CloudWatch:
             fcntl.flock(lock, fcntl.LOCK_EX)
             said = json.loads(self._said.read_text()) if self._said.exists() else {}
             now = time.time()
-            if 0 <= now - said.get("time", 0) < not_within_s:
+            if 0 <= now - said.get("timestamp", 0) < not_within_s:
                 return
             found = samples()
             totals = {name: _sum(found, metric) or 0.0 for name, metric in COUNTED.items()}
             totals |= {f"<={end}": value for end, value in _ends(found).items()}
             # kept before it is said: a worker that is killed here says too little, not everything again
             aside = self._said.with_suffix(".new")
-            aside.write_text(json.dumps({"time": now, "totals": totals}))
+            aside.write_text(json.dumps({"timestamp": now, "totals": totals}))
             aside.rename(self._said)
         before: dict[str, float] = said.get("totals", {})
         more = {name: _more(value, before.get(name, 0)) for name, value in totals.items()}

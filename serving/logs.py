@@ -1,4 +1,4 @@
-"""What the service says on stdout: a JSON object a line, each with `time` (seconds since 1970) and `event`.
+"""What the service says on stdout: a JSON object a line, each with `timestamp` (seconds since 1970) and `event`.
 
 No line holds a value of an application. So an exception is told by its type and the places it passed; its words are
 there only where they are Riskline's own or the operating system's.
@@ -51,7 +51,7 @@ class Lines:
     def add(self, event: str, **content: object) -> None:
         """Where nobody reads, and too many wait, the line is lost and counted."""
         if len(self._waiting) < MOST_WAITING:
-            self._waiting.append({"time": round(time.time(), 6), "event": event, **content})
+            self._waiting.append({"timestamp": round(time.time(), 6), "event": event, **content})
         else:
             metrics.count_lost_line()
 
@@ -111,7 +111,11 @@ class JsonFormatter(logging.Formatter):
     """A record as a line; what was given as `extra={"about": {…}}` stands in it too."""
 
     def format(self, record: logging.LogRecord) -> str:
-        line = {"time": round(record.created, 6), "event": record.levelname.lower(), "message": record.getMessage()}
+        line = {
+            "timestamp": round(record.created, 6),
+            "event": record.levelname.lower(),
+            "message": record.getMessage(),
+        }
         line |= getattr(record, "about", {})
         if record.exc_info and (error := record.exc_info[1]):
             frames = traceback.extract_tb(error.__traceback__)[-MOST_FRAMES:]

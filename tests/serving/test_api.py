@@ -249,7 +249,7 @@ def test_the_access_log_has_a_line_for_each_request_and_no_value(
     assert (first["route"], first["status"], first["bytes_in"]) == ("/predict", 200, len(BODY))
     assert (first["request_id"], first["trace_id"]) == ("mine", TRACE)
     assert (second["route"], second["status"], second["trace_id"]) == ("/predict_batch", 400, "")
-    assert set(first) == {"time", "event", "route", "status", "seconds", "bytes_in", "request_id", "trace_id"}
+    assert set(first) == {"timestamp", "event", "route", "status", "seconds", "bytes_in", "request_id", "trace_id"}
 
 
 def test_a_flush_that_fails_does_not_end_housekeeping(artifact: Artifact, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -70,7 +70,7 @@ def test_each_decision_gets_one_line_whatever_route_it_came_by(
         )  # fmt: skip
         assert (line["model_version"], line["policy_version"]) == (one["model_version"], one["policy_version"])
         assert set(line) == {
-            "time", "event", "decision_id", "tier", "channel", "request_id", "trace_id", "model_version",
+            "timestamp", "event", "decision_id", "tier", "channel", "request_id", "trace_id", "model_version",
             "policy_version",
         }  # fmt: skip
 
