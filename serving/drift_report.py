@@ -17,7 +17,7 @@ from model.psi import ANOTHER_POPULATION, psi_of_counts, stands_out
 from preprocessing.encode import MODEL_FIELDS
 from preprocessing.fields import Category
 from serving.drift import PROBABILITY_BINS, Counts, Drift
-from serving.realised import Outcomes, Realised
+from serving.realised import Outcomes, Realised, auc
 
 ALL = "all"
 FEWEST = 100  # applications; of fewer, nothing is said to stand out
@@ -101,8 +101,7 @@ def expected(counts: npt.NDArray[np.int64]) -> tuple[float | None, float | None]
     bad, good = counts * middle, counts * (1 - middle)
     if not counts.any():
         return None, None
-    auc = (bad * (np.cumsum(good) - good / 2)).sum() / (bad.sum() * good.sum())
-    return float(bad.sum() / counts.sum()), float(auc)
+    return float(bad.sum() / counts.sum()), auc(bad, good)
 
 
 def _window(drift: Drift, counts: Counts) -> WindowReport:

@@ -47,17 +47,22 @@ def realised(probability: Floats, bad: npt.NDArray[np.bool_]) -> Realised:
         len(bad),
         float(bad.mean()),
         float(probability.mean()),
-        auc(probability, bad.astype(np.float64), (~bad).astype(np.float64)) if enough else None,
-        auc(probability, probability, 1 - probability) if enough else None,
+        _auc_of_rows(probability, bad.astype(np.float64)) if enough else None,
+        _auc_of_rows(probability, probability) if enough else None,
     )
 
 
-def auc(probability: Floats, bad: Floats, good: Floats) -> float:
-    """(rows,) each: the chance that of a bad and a good applicant the bad one has the higher probability, half of it
-    where both have the same. `bad` and `good` say how much of each row is which: 0 or 1, or what is expected."""
-    _, place = np.unique(probability, return_inverse=True)
-    bad_at, good_at = np.bincount(place, bad), np.bincount(place, good)
-    return float((bad_at * (np.cumsum(good_at) - good_at / 2)).sum() / (bad_at.sum() * good_at.sum()))
+def auc(bad: Floats, good: Floats) -> float:
+    """(groups,) each, how many are bad and how many good, in ascending order of probability: the chance that of a bad
+    and a good applicant the bad one has the higher probability, half of it where both are in one group."""
+    return float((bad * (np.cumsum(good) - good / 2)).sum() / (bad.sum() * good.sum()))
+
+
+def _auc_of_rows(probability: Floats, bad: Floats) -> float:
+    """(rows,) each: how much of a row is bad is 0 or 1, or what is expected."""
+    _, group = np.unique(probability, return_inverse=True)
+    bad_of, good_of = (np.bincount(group, weights).astype(np.float64) for weights in (bad, 1 - bad))
+    return auc(bad_of, good_of)
 
 
 class Outcomes:

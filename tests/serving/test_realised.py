@@ -18,7 +18,7 @@ from preprocessing.schema import Application
 from serving import drift_metrics
 from serving.drift import Drift
 from serving.drift_report import report
-from serving.realised import FEWEST, NOTHING_KNOWN, Outcomes, auc, realised
+from serving.realised import FEWEST, NOTHING_KNOWN, Outcomes, realised
 from serving.recording import Recorder
 from serving.scorer import Scorer
 from tests.generated import EXAMPLE
@@ -30,7 +30,7 @@ def test_auc_is_scikit_learns_also_where_probabilities_repeat() -> None:
         probability = random.integers(0, 20, 200) / 20
         bad = random.random(200) < probability
         expected = roc_auc_score(bad, probability)
-        assert auc(probability, bad.astype(float), (~bad).astype(float)) == pytest.approx(expected, abs=1e-12)
+        assert realised(probability, bad).auc == pytest.approx(expected, abs=1e-12)
 
 
 def test_what_calibrated_probabilities_promise_comes_true() -> None:
