@@ -6,19 +6,24 @@
 #   --build-arg REQUIREMENTS=…       dynamodb: with boto3 too, for RISKLINE_STORE=dynamodb:…
 #                                    traces: with what RISKLINE_TRACES=http://… needs
 #   --build-arg REVISION=…           the commit, for the label
+#
+# The same inputs give the same files, byte for byte; only their times differ. The times stay, because the model's is
+# what /metrics says of its age. /opt/riskline/sbom.json lists what is in it.
 ARG BASE=python:3.11-slim
 ARG MODEL=
 
 FROM ${BASE} AS environment
 ARG REQUIREMENTS=serving
 COPY requirements/${REQUIREMENTS}.txt /requirements/
-# pip comes from the base and stays there; what is compiled now needs no writing at start
+# pip comes from the base and stays there. What is compiled now needs no writing at start, and by unchecked-hash holds no
+# time of its source, so that it is the same in the next build
 RUN python -m venv --without-pip /opt/riskline/environment \
-    && pip --python /opt/riskline/environment/bin/python install --no-cache-dir --require-hashes --compile \
+    && pip --python /opt/riskline/environment/bin/python install --no-cache-dir --require-hashes --no-compile \
         -r /requirements/${REQUIREMENTS}.txt \
     && cd /opt/riskline/environment/lib/python3*/site-packages \
     && rm -rf pyarrow/include pyarrow/src pyarrow/tests pyarrow/*.pxd pyarrow/includes \
-    && find . -type d -name tests -prune -exec rm -rf {} +
+    && find . -type d -name tests -prune -exec rm -rf {} + \
+    && ../../../bin/python -m compileall -q --invalidation-mode unchecked-hash .
 
 FROM environment AS training
 COPY requirements/training.txt /requirements/
@@ -34,14 +39,17 @@ FROM environment AS application
 WORKDIR /opt/riskline/application
 COPY service.py ./
 COPY serving/ serving/
+COPY console/ console/
 COPY decisions/ decisions/
 # serving's part of model/, as bentofile.yaml lists it
 COPY model/__init__.py model/artifact.py model/changes.py model/charts.py model/errors.py model/graph.py \
      model/intervals.py model/page.py model/places.py model/policy.py model/promote.py model/promotion.py \
      model/psi.py model/reference.py model/score.py model/storage.py model/
 COPY preprocessing/ preprocessing/
-# the features are inside the model's graph, and decisions/labelled.py is for training
-RUN rm preprocessing/features.py decisions/labelled.py && ../environment/bin/python -m compileall -q .
+# the features are inside the model's graph, decisions/labelled.py is for training, and the rest is the Lambda in front
+RUN rm preprocessing/features.py decisions/labelled.py serving/aws_lambda.py serving/remote.py \
+    && chmod -R u=rwX,go=rX . \
+    && ../environment/bin/python -m compileall -q --invalidation-mode unchecked-hash .
 
 FROM training AS model
 
@@ -56,6 +64,12 @@ FROM ${MODEL:+given-}model AS chosen-model
 FROM application AS verified-model
 COPY --from=chosen-model /opt/riskline/model/ /opt/riskline/model/
 RUN ../environment/bin/python -m model.artifact /opt/riskline/model
+
+FROM verified-model AS sbom
+ARG REQUIREMENTS=serving
+COPY requirements/*.py requirements/
+RUN ../environment/bin/python -m requirements.sbom --lock /requirements/${REQUIREMENTS}.txt \
+        --model /opt/riskline/model --out /opt/riskline/sbom.json
 
 FROM ${BASE}
 LABEL org.opencontainers.image.title="Riskline" \
@@ -76,6 +90,7 @@ ENV PATH=/opt/riskline/environment/bin:$PATH \
 COPY --from=environment /opt/riskline/environment /opt/riskline/environment
 COPY --from=verified-model /opt/riskline/model /opt/riskline/model
 COPY --from=application /opt/riskline/application /opt/riskline/application
+COPY --from=sbom /opt/riskline/sbom.json /opt/riskline/sbom.json
 WORKDIR /opt/riskline/application
 # a number, so that Kubernetes can see that it is not root; any other user works too
 USER 1000:1000

@@ -17,11 +17,11 @@ export BENTOML_HOME ?= $(HOME)/bentoml
 NEWEST_MODEL := $(BENTOML_HOME)/models/riskline/latest
 
 .DEFAULT_GOAL := help
-.PHONY: help serve train report build container push check quick test container-test crash-test loadtest analytics bench
-.PHONY: lock clean
+.PHONY: help serve train adopt report build container push check quick test container-test crash-test overload chaos soak loadtest
+.PHONY: hostile analytics console-figures lambda bench audit sbom lock clean
 
 help: ## List the targets
-	@grep -E '^[a-z-]+:.*## ' Makefile | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
+	@grep -E '^[a-z-]+:.*## ' Makefile | awk -F ':.*## ' '{printf "  make %-15s %s\n", $$1, $$2}'
 
 serve: $(VENV)/training ## Train if there is no model yet, then serve on PORT (3000); settings: RISKLINE_* (README)
 	@test -n "$(RISKLINE_MODEL)" || test -f "$(NEWEST_MODEL)" || $(BIN)/python -m model.train
@@ -29,6 +29,10 @@ serve: $(VENV)/training ## Train if there is no model yet, then serve on PORT (3
 
 train: $(VENV)/training ## Train on DATA with the verdicts in LABEL, of which BAD counts as risk, and save to the store
 	$(BIN)/python -m model.train $(if $(DATA),--data "$(DATA)") $(if $(LABEL),--label "$(LABEL)") $(if $(BAD),--bad "$(BAD)")
+
+adopt: $(VENV)/training ## Write schema and features for the table CSV with its LABEL and BAD, and train; FORCE=1 or OUT=folder
+	$(BIN)/python -m model.adopt "$(CSV)" $(if $(LABEL),--label "$(LABEL)") $(if $(BAD),--bad "$(BAD)") \
+		$(if $(FORCE),--force) $(if $(OUT),--out "$(OUT)")
 
 report: $(VENV)/training ## Train if there is no model yet, write its report to build/report.html and open it in a browser
 	@test -n "$(RISKLINE_MODEL)" || test -f "$(NEWEST_MODEL)" || $(BIN)/python -m model.train
@@ -76,15 +80,45 @@ container-test: $(VENV)/development ## Only the image's tests: build it and run 
 crash-test: $(VENV)/development ## Kill the service 50 times under load, and hold its record to what callers were told (20 min)
 	CRASH_ROUNDS=50 $(BIN)/pytest tests/decisions/test_crash.py -s
 
+overload: $(VENV)/development ## Send a worker five times what it can answer, and see what it still answers in time (1 min)
+	@test -f "$(NEWEST_MODEL)" || $(BIN)/python -m model.train
+	$(BIN)/python -m loadtest.overload
+
+chaos: $(VENV)/development ## Do to the service what a bad night may do, and hold it to its promises (6 min); prints the figures
+	CHAOS=long $(BIN)/pytest tests/chaos -s
+
+soak: $(VENV)/development ## Load the service for MINUTES (30) at half of what it can do: does memory, p99 or a handle grow?
+	@test -f "$(NEWEST_MODEL)" || $(BIN)/python -m model.train
+	$(BIN)/python -m loadtest.soak
+
 loadtest: $(VENV)/development ## Start a server, load it with locust, leave build/loadtest.html
 	$(BIN)/python -m loadtest.run
+
+hostile: $(VENV)/development ## Send COUNT (100,000) requests that nobody should send, and hold the answers to what is promised
+	@test -n "$(RISKLINE_MODEL)" || test -f "$(NEWEST_MODEL)" || $(BIN)/python -m model.train
+	$(BIN)/python -m loadtest.hostile $(if $(COUNT),--count $(COUNT)) $(if $(SEED),--seed $(SEED))
 
 analytics: $(VENV)/analytics ## Archive what was decided here, or take ARCHIVE=URL, and show volumes, tiers, approval and drift
 	$(if $(ARCHIVE),,$(BIN)/python -m decisions.archive)
 	$(BIN)/python -m decisions.analytics $(if $(ARCHIVE),"$(ARCHIVE)")
 
+console-figures: $(VENV)/development ## Load, scroll and use the console in a real Chromium, and show the figures of docs/console.md
+	@test -n "$(RISKLINE_MODEL)" || test -f "$(NEWEST_MODEL)" || $(BIN)/python -m model.train
+	$(BIN)/python -m loadtest.console
+
+lambda: $(VENV)/development ## Pack the channels' Lambda to build/riskline-lambda.zip; for RUNTIME (3.13) and MACHINE (x86_64)
+	$(BIN)/python -m requirements.lambda_zip $(if $(RUNTIME),--python $(RUNTIME)) $(if $(MACHINE),--machine $(MACHINE))
+
 bench: $(VENV)/development ## Measure side by side with other servers (20 min; QUICK=1: 4 min); leaves loadtest/results.md
 	$(BIN)/python -m loadtest.bench $(if $(QUICK),--quick)
+
+audit: $(VENV)/serving build/audit/installed ## Ask the database of advisories about everything that is locked
+	$(BIN)/python -m requirements.audit
+
+sbom: $(VENV)/development ## Write what serving consists of to build/sbom.json (CycloneDX), and docs/licences.md anew
+	@test -f "$(NEWEST_MODEL)" || $(BIN)/python -m model.train
+	$(BIN)/python -m requirements.sbom --lock requirements/serving.txt --model riskline:latest --out build/sbom.json
+	$(BIN)/python -m requirements.licences
 
 lock: $(VENV)/development ## Lock the dependencies of pyproject.toml and of the environments beside it anew, with hashes
 	$(BIN)/python requirements/lock.py
@@ -97,4 +131,10 @@ clean: ## Remove the environment and everything built
 $(VENV)/%: requirements/%.txt
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install -qq --disable-pip-version-check --require-hashes -r requirements/$*.txt
+	@touch $@
+
+# pip-audit brings a pip of its own, so it lives apart
+build/audit/installed: requirements/audit.txt
+	$(PYTHON) -m venv $(@D)
+	$(@D)/bin/pip install -qq --disable-pip-version-check --require-hashes -r requirements/audit.txt
 	@touch $@

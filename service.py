@@ -6,16 +6,18 @@ bentoml serve riskline:latest     # the Bento that `bentoml build` made, from an
 
 import asyncio
 import atexit
-import gc
 import os
 import shutil
+import signal
 import sys
 import tempfile
 from pathlib import Path
 
 import bentoml
+import click
 from bentoml._internal.configuration.containers import BentoMLContainer
 from bentoml._internal.context import server_context
+from circus.sighandler import SysHandler
 from starlette.responses import Response
 
 from decisions.log import Limits, Log
@@ -26,9 +28,9 @@ from decisions.target import prove as prove_store
 from decisions.target import target
 from model.artifact import open_artifact
 from model.promotion import Promotions
-from model.storage import saved
 from preprocessing.errors import RisklineError
-from serving import metrics
+from serving import garbage, keys, metrics
+from serving.agreement import Agreement
 from serving.api import Api
 from serving.archiver import keep_archived
 from serving.contract import (
@@ -38,17 +40,19 @@ from serving.contract import (
     ResultsOutput,
     RisklineService,
     ScoreOutput,
+    fellows,
     to_response,
 )
 from serving.cores import cores
 from serving.hosting import hosting
 from serving.image import IMAGE
 from serving.listener import Held, spread_connections
+from serving.live import Sources
 from serving.logs import log_to_stdout
 from serving.messages import Request
+from serving.reload import Reload
 from serving.settings import settings
 from serving.shadow import Shadow
-from serving.switch import Switch
 from serving.telemetry import Telemetry
 
 MOUNTED_MODEL = Path("/opt/ml/model")  # where SageMaker unpacks a model.tar.gz
@@ -73,9 +77,17 @@ def fixed_model() -> str:
     return str(MOUNTED_MODEL) if MOUNTED_MODEL.is_dir() and any(MOUNTED_MODEL.iterdir()) else SETTINGS.model
 
 
-def model() -> str:
-    """The fixed model, else the promoted one, else the newest of the store."""
-    return fixed_model() or Promotions().model()
+def reload_of(server: int) -> Reload:
+    """The part of this process in what the workers of a server, by the pid of its first process, agree on."""
+    agreement = Agreement(Path(os.environ["PROMETHEUS_MULTIPROC_DIR"], f"reload-{server}"))
+    return Reload(agreement, Sources(SETTINGS, fixed_model(), Promotions()))
+
+
+def host() -> str:
+    """The address that `bentoml serve` is about to listen on."""
+    command = click.get_current_context(silent=True)
+    given: str | None = command.params.get("host") if command else None
+    return given or BentoMLContainer.http.host.get()
 
 
 def open_log() -> Log | None:
@@ -100,6 +112,7 @@ def open_shadow() -> Shadow | None:
     image=IMAGE,
     workers=WORKERS,
     traffic={"timeout": SETTINGS.timeout_s},
+    http={"host": "127.0.0.1"},  # BentoML's own default is every interface
 )
 class Riskline:
     """Scores applications into low, medium or high risk, with the probability and what a person should know."""
@@ -109,7 +122,11 @@ class Riskline:
     def prove() -> None:
         """Runs once before any worker starts: what does not verify ends start-up in one line."""
         try:
-            open_artifact(model())
+            who_may_call = keys.prove(SETTINGS.keys, host())
+            reload = reload_of(os.getpid())
+            reload.begin()
+            Path(os.environ["PROMETHEUS_MULTIPROC_DIR"], f"fellows-{os.getpid()}").unlink(missing_ok=True)
+            SysHandler.handle_hup = lambda _: reload.ask()  # circus would start all workers anew
             if SETTINGS.shadow:
                 open_artifact(SETTINGS.shadow)
             Telemetry.prove(SETTINGS)
@@ -120,40 +137,47 @@ class Riskline:
                 store.check()
                 store.close()
                 prove_store(SETTINGS.store)
+            print(f"riskline: {who_may_call}")  # noqa: T201
         except RisklineError as error:
             sys.exit(f"riskline: {error.message}")
 
     def __init__(self) -> None:
         log_to_stdout()
-        promotions = Promotions()
-        note, stamp = promotions.worker(), promotions.stamp()
-        reference = model()
-        artifact = open_artifact(reference)  # verified: the golden rows have been scored right
+        worker = server_context.worker_index
+        self.reload = reload_of(os.getppid() if worker else os.getpid())
+        if not worker:  # nobody has proved anything before
+            self.reload.begin()
+        artifact = self.reload.start().artifact
         metrics.show_worker(WORKERS)
-        metrics.show_model(artifact, saved(reference))
         self._log, self._shadow = open_log(), open_shadow()
         counts = Path(os.environ["PROMETHEUS_MULTIPROC_DIR"])
         self._telemetry = Telemetry.of(SETTINGS, counts)
-        self.api = Api(artifact, SETTINGS, HOSTING, self._log, self._shadow, counts, self._telemetry)
-        self._switch = Switch(self.api, promotions, note, stamp, fixed_model())
+        self.api = Api(artifact, SETTINGS, HOSTING, self._log, self._shadow, counts, self._telemetry, fellows())
+        self.reload.serves(self.api)
 
     @bentoml.on_startup
     async def start(self) -> None:
-        self._beside = [asyncio.create_task(self.api.housekeeping()), asyncio.create_task(self._switch.watch())]
+        tasks = (self.api.housekeeping(), self.reload.watch(), garbage.look_now_and_then())
+        self._beside = [asyncio.create_task(task) for task in tasks]
         if SETTINGS.archive and SETTINGS.record != "none" and server_context.worker_index in (None, 1):
             self._beside.append(asyncio.create_task(keep_archived(SETTINGS)))
+        if others := fellows():
+            self._beside.append(asyncio.create_task(others.watch()))
         if worker := server_context.worker_index:
+            asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, self.reload.ask)
             # one file for each server, by the process that its workers have in common
-            spread_connections(Held(Path(os.environ["PROMETHEUS_MULTIPROC_DIR"], f"held-{os.getppid()}"), worker))
+            held = Held(Path(os.environ["PROMETHEUS_MULTIPROC_DIR"], f"held-{os.getppid()}"), worker)
+            spread_connections(held, SETTINGS.max_connections)
         sys.setswitchinterval(0.0005)  # a bulk thread hands the interpreter back to single requests ten times sooner
-        gc.collect()
-        gc.freeze()  # what is there now stays: no collection needs to look at it again
+        garbage.settle()
 
     @bentoml.on_shutdown
     async def stop(self) -> None:
         for task in self._beside:
             task.cancel()
-        self._switch.close()
+        if others := fellows():
+            others.leave()
+        self.reload.close()
         self.api.close()
         for opened in (self._shadow, self._log):
             if opened:

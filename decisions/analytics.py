@@ -125,7 +125,7 @@ def _values(connection: Any, field: Field, week: date) -> Values:
     given: list[Any] = [week]
     if isinstance(field.kind, Category):
         column, given = f"list_position(?, {column}) - 1", [list(field.kind.values), week]
-    found = connection.execute(f"SELECT cast({column} AS double) AS x FROM decisions_by_week WHERE week = ?", given)  # noqa: S608
+    found = connection.execute(f"SELECT cast({column} AS double) AS x FROM decisions_by_week WHERE week = ?", given)  # noqa: S608 - a column of ours
     values: Values = np.ma.filled(found.fetchnumpy()["x"].astype(np.float64), np.nan)
     return values
 

@@ -32,12 +32,17 @@ def keep(folder: Path, artifact: Artifact) -> Path:
 def load(folder: Path, sha: str) -> Artifact:
     """The verified artefact whose manifest has this sha256; ArtifactError where it is not there or not that one."""
     path = _path(folder, sha)
-    if not path.is_file():
+    if not is_kept(folder, sha):
         raise ArtifactError(f"the artefact {sha} is not in {path.parent}")
     files = read(str(path))
     if MANIFEST in files and sha256(files[MANIFEST]) != sha:
         raise ArtifactError(f"{path} is another artefact than its name says")
     return verify(files, str(path))
+
+
+def is_kept(folder: Path, sha: str) -> bool:
+    """Whether there is one under this sha256."""
+    return _path(folder, sha).is_file()
 
 
 def _path(folder: Path, sha: str) -> Path:

@@ -7,6 +7,7 @@ from typing import TypeVar
 
 from decisions.errors import StoreAway
 from decisions.log import Log
+from decisions.proof import Proof, prove
 from decisions.review import Outcome, Page, Query, Review, Whole
 from decisions.sqlite_review import SQLiteReviews
 from preprocessing.errors import RisklineError
@@ -27,6 +28,11 @@ class Desk:
 
     def get(self, id_: str) -> Whole:
         return self._ask(lambda: self._reviews.get(id_))
+
+    def proved(self, id_: str) -> tuple[Whole, Proof]:
+        """One decision, and whether it can be proved."""
+        whole, around = self._ask(lambda: self._reviews.around(id_))
+        return whole, prove(around)
 
     def review(self, id_: str, review: Review) -> Whole:
         return self._ask(lambda: self._reviews.review(id_, review))

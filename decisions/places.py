@@ -4,6 +4,7 @@ decisions.sqlite            the embedded store
 *.journal                   what each worker has written and the store may not have yet
 archive.lock, mirror.lock   held by whoever copies decisions to the archive, and to another store
 *.damaged                   a journal with a line that does not follow on the one before, as it was found
+usage/                      how much of its limits each API key has used
 artifacts/                  the exact models that decided, each under the sha256 of its manifest
 archive/                    Parquet for analytics, unless it is told to be elsewhere
 """
@@ -22,6 +23,7 @@ DEFAULT = "~/riskline/decisions"
 STORE = "decisions.sqlite"
 ARCHIVE_LOCK, MIRROR_LOCK = "archive.lock", "mirror.lock"
 ARTIFACTS = "artifacts"
+USAGE = "usage"
 
 
 def folder(given: str | None = None) -> Path:

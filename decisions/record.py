@@ -2,7 +2,8 @@
 
     facts       id, time, channel, versions, request, probability, tier, points, why a person should look at it:
                 what stays for ever
-    personal    salt, application, warnings, reasons: what is taken away when an applicant is to be forgotten
+    personal    salt, application, warnings, reasons, what a channel sent: what is taken away when an applicant is to be
+                forgotten
     hash        sha256(hash of the record before ‖ sha256(personal) ‖ facts)
 
 The texts are hashed and kept as they were first written, so nothing depends on how JSON is written later. The salt
@@ -37,12 +38,16 @@ State = Literal["", "queued", "approved", "declined", "conflict"]
 
 
 class Origin(NamedTuple):
-    """Where an application came from; `started` is perf_counter's, at its arrival. `trace_id` is its caller's."""
+    """Where an application came from; `started` is perf_counter's, at its arrival. `trace_id` is its caller's.
+
+    `source` is what a channel sent for it, as a JSON object: where each value came from, and the payload's hash.
+    """
 
     channel: Channel
     request_id: str
     started: float
     trace_id: str = ""
+    source: bytes = b""
 
 
 class Place(NamedTuple):
@@ -144,6 +149,7 @@ class _Personal(msgspec.Struct, gc=False):
     application: msgspec.Struct
     warnings: msgspec.Raw
     reasons: msgspec.Raw
+    source: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
 
 
 _ENCODER = msgspec.json.Encoder()
@@ -175,6 +181,7 @@ def entries(decided: Decided, now: datetime, at: float) -> dict[int, Entry]:
         plain(decided.codes),
         _column(decided.warnings, _NO_WARNINGS, rows),
         _column(decided.reasons, _NO_REASONS, rows),
+        [msgspec.Raw(origin.source) if origin.source else msgspec.UNSET for origin in decided.origins],
     )
     states: list[State] = ["queued" if why else "" for why in decided.review]
     model_version = repeat(decided.versions.model_version)

@@ -6,10 +6,10 @@ conflict until they agree.
 """
 
 from collections.abc import Sequence
-from datetime import date
+from datetime import UTC, date, datetime
 from typing import Annotated, Literal, NamedTuple
 
-from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field
 
 from decisions.record import Channel, Record, State
 from model.policy import Tier
@@ -20,6 +20,17 @@ Verdict = Literal["approve", "decline"]
 _STATES: dict[Verdict, State] = {"approve": "approved", "decline": "declined"}
 _Name = Annotated[str, Field(min_length=1, max_length=128)]
 _WORDS = {BAD: "bad"}  # what the schema calls it besides
+
+
+def _in_utc(time: datetime) -> datetime:
+    """ValueError, which is what pydantic reports, where the year would be 0 or 10,000."""
+    try:
+        return time.astimezone(UTC)
+    except OverflowError:
+        raise ValueError("the time is out of range") from None
+
+
+_Time = Annotated[AwareDatetime, AfterValidator(_in_utc)]
 
 
 class _Sent(BaseModel):
@@ -36,8 +47,8 @@ class Query(_Sent):
     tier: Tier | None = None
     channel: Channel | None = None
     model_version: Annotated[str | None, Field(max_length=64)] = None
-    since: Annotated[AwareDatetime | None, Field(description="Made then or later: RFC 3339 with time zone.")] = None
-    until: Annotated[AwareDatetime | None, Field(description="Made before then: RFC 3339 with time zone.")] = None
+    since: Annotated[_Time | None, Field(description="Made then or later: RFC 3339 with time zone.")] = None
+    until: Annotated[_Time | None, Field(description="Made before then: RFC 3339 with time zone.")] = None
     order: Annotated[Literal["oldest", "newest"], Field(description="Which of them come first.")] = "oldest"
     limit: Annotated[int, Field(ge=1, le=MOST_LISTED, description="Most of them in one answer.")] = 100
     cursor: Annotated[

@@ -103,6 +103,11 @@ CREATE TABLE outcomes (
 ) STRICT;
 """
 _COLUMNS = "chain, number, id, time, channel, tier, model_version, state, facts, personal, digest, hash"
+# the columns of a decisions.proof.Stored
+STORED = (
+    "SELECT number, d.id, d.time, channel, tier, facts, personal, digest, hash, f.id IS NOT NULL "
+    "FROM decisions d LEFT JOIN forgotten f ON f.id = d.id"
+)
 _AT_ONCE = 64  # rows of one INSERT: the interpreter is given back once for all of them
 _IDS_AT_ONCE = 500
 
@@ -238,7 +243,7 @@ class SQLiteStore:
             some = ids[start : start + _IDS_AT_ONCE]
             places = ", ".join("?" * len(some))
             for id_, *rest in self._run(
-                f"SELECT id, chain, number, hash, facts, personal, digest FROM decisions WHERE id IN ({places})",  # noqa: S608
+                f"SELECT id, chain, number, hash, facts, personal, digest FROM decisions WHERE id IN ({places})",  # noqa: S608 - nothing but places
                 some,
             ):
                 found[id_] = Record(*rest)

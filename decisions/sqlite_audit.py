@@ -6,29 +6,15 @@ the write-ahead log from being emptied.
 
 import time
 from collections.abc import Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
+from decisions.proof import Stored
 from decisions.record import Place, Record
-from decisions.sqlite import SQLiteStore
+from decisions.sqlite import STORED, SQLiteStore
 
 _BLOCK_ROWS = 2048
 _BEFORE_ALL = -(2**63)  # the smallest number that SQLite knows
 _AGAIN_S = 0.1
-
-
-class Stored(NamedTuple):
-    """A decision as it stands in the store: its row, column by column, and whether somebody had it forgotten."""
-
-    number: int
-    id: str
-    time: str
-    channel: str
-    tier: str
-    facts: str
-    personal: str | None
-    digest: bytes
-    hash: bytes
-    is_forgotten: bool
 
 
 class AuditStore(SQLiteStore):
@@ -56,8 +42,7 @@ class AuditStore(SQLiteStore):
         yield from map(
             Stored._make,
             self._blocks(
-                "SELECT number, d.id, d.time, channel, tier, facts, personal, digest, hash, f.id IS NOT NULL "
-                "FROM decisions d LEFT JOIN forgotten f ON f.id = d.id WHERE chain = ? AND number > ? ORDER BY number",
+                f"{STORED} WHERE chain = ? AND number > ? ORDER BY number",
                 (chain,),
             ),
         )

@@ -15,9 +15,10 @@ from pathlib import Path
 from typing import Any
 
 from decisions.errors import Forgotten, Outdated, UnknownDecision
-from decisions.record import Record, written
+from decisions.proof import Around, Chain, Stored
+from decisions.record import Place, Record, written
 from decisions.review import Became, Listed, Outcome, Page, Query, Review, Reviewed, Whole, state_of
-from decisions.sqlite import BUSY_S, transaction
+from decisions.sqlite import BUSY_S, STORED, transaction
 from preprocessing.errors import RisklineError
 
 # Their conditions stand in the statement word for word, or SQLite does not see that the index has all it needs
@@ -66,6 +67,17 @@ class SQLiteReviews:
         with self._transaction("DEFERRED"):
             return self._whole(id_)
 
+    def around(self, id_: str) -> tuple[Whole, Around]:
+        """One decision, and what proves it as of the same moment; UnknownDecision where there is none."""
+        with self._transaction("DEFERRED"):
+            whole = self._whole(id_)
+            chain, number = whole.record.chain, whole.record.number
+            rows = self._run(f"{STORED} WHERE chain = ? AND number BETWEEN ? AND ?", (chain, number - 2, number + 1))
+            chains = self._run("SELECT opening, number, hash, start, start_hash FROM chains WHERE chain = ?", (chain,))
+        near = {row[0]: Stored(*row) for row in rows}
+        of_chain = [Chain(row[0], Place(*row[1:3]), Place(*row[3:])) for row in chains]
+        return whole, Around(near[number], near, of_chain[0] if of_chain else None)
+
     def review(self, id_: str, review: Review) -> Whole:
         """Adds a review, unless it says again what its reviewer said last.
 
@@ -112,7 +124,7 @@ class SQLiteReviews:
 
     def _whole(self, id_: str) -> Whole:
         found = self._run(
-            f"SELECT chain, number, hash, facts, personal, digest, {_STATE} FROM decisions WHERE id = ?",  # noqa: S608
+            f"SELECT chain, number, hash, facts, personal, digest, {_STATE} FROM decisions WHERE id = ?",  # noqa: S608 - values are bound
             (id_,),
         )
         if not found:
@@ -161,7 +173,7 @@ def page_statement(query: Query) -> str:
         conditions.append(f"n {ahead} :cursor")
     where = f"WHERE {' AND '.join(conditions)}" if conditions else ""
     return (
-        f"SELECT n, facts, {_STATE}, personal IS NULL FROM decisions {index or 'NOT INDEXED'} {where}"  # noqa: S608
+        f"SELECT n, facts, {_STATE}, personal IS NULL FROM decisions {index or 'NOT INDEXED'} {where}"  # noqa: S608 - values are bound
         f" ORDER BY n {order} LIMIT :most"
     )
 

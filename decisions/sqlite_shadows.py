@@ -35,7 +35,7 @@ class SQLiteShadows:
         """Keeps these in one transaction. The first answer of a challenger to an application stands."""
         with self._connection:
             self._connection.executemany(
-                f"INSERT INTO shadows ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",  # noqa: S608
+                f"INSERT INTO shadows ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",  # noqa: S608 - nothing but names
                 shadowed,
             )
 

@@ -21,12 +21,10 @@ from typing import BinaryIO, NamedTuple
 from decisions.drain import DAMAGED
 from decisions.journal import SUFFIX, entry_of, parsed
 from decisions.places import STORE, VARIABLE, existing
+from decisions.proof import CHANGED, NO_PERSON, UNREADABLE, flaw_of_columns, flaw_of_person, hash_of_opening
 from decisions.record import BEFORE_ALL, Entry, Place, hash_of
 from decisions.sqlite_audit import AuditStore
 from preprocessing.errors import RisklineError
-
-_NO_PERSON = hashlib.sha256(b"").digest()  # an opening is about nobody
-_UNREADABLE = "it cannot be read"
 
 
 class Break(NamedTuple):
@@ -115,7 +113,7 @@ class _Chain:
             if seen.flaw:
                 self._tell(number, id_, seen.flaw)
             elif before is not None and seen.entry and seen.hash != hash_of(before, seen.entry.facts, seen.digest):
-                self._tell(number, id_, "it was changed, or does not follow on the record before")
+                self._tell(number, id_, CHANGED)
             for named in self.named.get(number, ()):
                 self.found.add(number)
                 if named.hash != seen.hash:
@@ -203,27 +201,19 @@ def _stored(store: AuditStore, chain: str, opening: str | None, start: Place | N
         yield _Seen(
             0,
             entry_of(opening.encode(), b""),
-            _NO_PERSON,
-            hash_of(BEFORE_ALL, opening.encode(), _NO_PERSON),
+            NO_PERSON,
+            hash_of_opening(opening),
         )
     if start is not None:
         yield _Seen(start.number, None, b"", start.hash, has_left=True)
-    for number, id_, time, channel, tier, facts, personal, digest, hash_, is_forgotten in store.walk(chain):
+    for found in store.walk(chain):
         try:
-            entry = entry_of(facts.encode(), b"")
+            entry = found.entry()
         except ValueError:
-            yield _Seen(number, None, digest, hash_, flaw=_UNREADABLE)
-            continue
-        flaw = ""
-        if entry[:4] != (id_, time, channel, tier):
-            flaw = "its columns do not say what its facts say"
-        elif personal is None and not is_forgotten:
-            flaw = "its personal part is gone, though nobody had it forgotten"
-        elif personal is not None and is_forgotten:
-            flaw = "its personal part is there, though it was forgotten"
-        elif personal is not None and hashlib.sha256(personal.encode()).digest() != digest:
-            flaw = "its personal part is not the one that was recorded"
-        yield _Seen(number, entry, digest, hash_, personal is None, flaw)
+            yield _Seen(found.number, None, found.digest, found.hash, flaw=UNREADABLE)
+        else:
+            flaw = flaw_of_columns(found, entry) or flaw_of_person(found)
+            yield _Seen(found.number, entry, found.digest, found.hash, found.personal is None, flaw)
 
 
 def _written(file: BinaryIO) -> Iterator[_Seen]:
@@ -236,7 +226,7 @@ def _written(file: BinaryIO) -> Iterator[_Seen]:
         try:
             entry, hash_ = parsed(line[:-1])
         except ValueError:
-            yield _Seen(number, None, b"", None, flaw=_UNREADABLE)
+            yield _Seen(number, None, b"", None, flaw=UNREADABLE)
         else:
             yield _Seen(number, entry, hashlib.sha256(entry.personal).digest(), hash_)
 

@@ -28,7 +28,7 @@ def lock(folder: Path) -> None:
     else:  # tests compare nothing
         versions = []
     command = [sys.executable, "-m", "uv", "pip", "compile", str(folder / "requirements.in"), *OPTIONS, *NO_ADDRESS]
-    subprocess.run([*command, *versions, f"--output-file={folder / 'requirements.txt'}"], check=True)  # noqa: S603
+    subprocess.run([*command, *versions, f"--output-file={folder / 'requirements.txt'}"], check=True)  # noqa: S603 - our own command
 
 
 def main() -> None:

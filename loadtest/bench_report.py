@@ -108,7 +108,7 @@ def versions() -> list[str]:
     """Python, wrk where it is installed, and the packages that each contender's figures depend on most."""
     known = [f"Python {platform.python_version()}"]
     if wrk := shutil.which("wrk"):
-        told = subprocess.run([wrk, "--version"], capture_output=True, text=True).stdout.split()  # noqa: S603
+        told = subprocess.run([wrk, "--version"], capture_output=True, text=True).stdout.split()  # noqa: S603 - wrk, where we found it
         known.append(" ".join(told[:2]))
     known.append("riskline: " + ", ".join(f"{package} {version(package)}" for package in _OURS))
     folders = {contender.folder: contender.name for contender in reversed(SERVERS) if contender.folder}

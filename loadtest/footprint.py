@@ -50,8 +50,8 @@ def _environment() -> dict[str, float]:
     with tempfile.TemporaryDirectory() as folder:
         venv.create(folder, with_pip=True)
         pip = [f"{folder}/bin/python", "-m", "pip"]
-        subprocess.run([*pip, "install", "-qq", "--require-hashes", "-r", str(SERVING)], check=True)  # noqa: S603
-        subprocess.run([*pip, "uninstall", "-qq", "-y", "setuptools", "pip"], check=True)  # noqa: S603
+        subprocess.run([*pip, "install", "-qq", "--require-hashes", "-r", str(SERVING)], check=True)  # noqa: S603 - our own command
+        subprocess.run([*pip, "uninstall", "-qq", "-y", "setuptools", "pip"], check=True)  # noqa: S603 - our own command
         [packages] = Path(folder).glob("lib/python*/site-packages")
         size = sum(path.stat().st_size for path in packages.rglob("*") if path.is_file() and path.suffix != ".pyc")
         count = len(list(packages.glob("*.dist-info")))

@@ -8,11 +8,12 @@ import http.client
 import os
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -53,12 +54,13 @@ def running_server(
     command: Sequence[str] = SERVE,
     ready_path: str = READY_PATH,
     ready_within_s: float = READY_WITHIN_S,
+    tls: ssl.SSLContext | None = None,
 ) -> Iterator[Server]:
     """Runs `command`, with a free port of the loopback interface as its last argument, until the block ends.
 
     `env` is set on top of this process's environment, and decisions are recorded in a folder of the server's own.
-    The block starts when GET `ready_path` answers 200; ServerNotReadyError if that does not happen in time. At its end
-    the server gets SIGTERM; what is then left of it and of its workers gets SIGKILL.
+    The block starts when GET `ready_path` answers 200, by `tls` if given; ServerNotReadyError if that does not happen
+    in time. At its end the server gets SIGTERM; what is then left of it and of its workers gets SIGKILL.
     """
     port = free_port()
     with tempfile.TemporaryDirectory(prefix="riskline-server-") as folder:
@@ -74,10 +76,10 @@ def running_server(
                 stderr=subprocess.STDOUT,
                 start_new_session=True,  # Ctrl+C reaches us alone, and we end the server in order
             )
-        server = Server(f"http://{HOST}:{port}", process.pid, log)
+        server = Server(f"{'https' if tls else 'http'}://{HOST}:{port}", process.pid, log)
         workers: list[psutil.Process] = []
         try:
-            _await_ready(process, server, port, ready_path, ready_within_s)
+            _await_ready(process, server, lambda: is_ready(port, ready_path, tls), ready_within_s)
             workers = _descendants(process)  # noted now: those of a server that dies can no longer be told
             yield server
         finally:
@@ -92,9 +94,9 @@ def free_port() -> int:
         return port
 
 
-def _await_ready(process: subprocess.Popen[bytes], server: Server, port: int, path: str, within_s: float) -> None:
+def _await_ready(process: subprocess.Popen[bytes], server: Server, ready: Callable[[], bool], within_s: float) -> None:
     deadline = time.monotonic() + within_s
-    while not is_ready(port, path):
+    while not ready():
         if (code := process.poll()) is not None:
             raise ServerNotReadyError(f"the server ended with code {code} before it was ready\n{server.log_tail()}")
         if time.monotonic() > deadline:
@@ -102,9 +104,13 @@ def _await_ready(process: subprocess.Popen[bytes], server: Server, port: int, pa
         time.sleep(POLL_S)
 
 
-def is_ready(port: int, path: str) -> bool:
+def is_ready(port: int, path: str, tls: ssl.SSLContext | None = None) -> bool:
     """Whether GET `path` on loopback answers 200 within a second."""
-    connection = http.client.HTTPConnection(HOST, port, timeout=1)
+    connection = (
+        http.client.HTTPSConnection(HOST, port, timeout=1, context=tls)
+        if tls
+        else http.client.HTTPConnection(HOST, port, timeout=1)
+    )
     try:
         connection.request("GET", path)
         return connection.getresponse().status == 200

@@ -9,17 +9,16 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.csv
-import pyarrow.parquet
 
+from model.cells import verdicts
 from model.errors import TrainingDataError
 from model.groups import Grouping, grouped, is_audited
+from model.source import FEWEST_OF_A_CLASS, read, rows_named
+from model.spelled import fields_names, in_the_schemas_words
 from preprocessing.columns import check_header, encode_table, encode_text
 from preprocessing.encode import FIELDS, MODEL_PLACES, Batch, Codes, Matrix
 from preprocessing.errors import InvalidBatch
-
-ROWS_NAMED = 5  # an error names this many rows and counts the rest
-FEWEST_OF_A_CLASS = 50  # fewer than this in a class cannot be split three ways and judged
+from preprocessing.schema import LEFT_OUT
 
 
 class Decisions(NamedTuple):
@@ -54,34 +53,57 @@ class Labelled:
         return replace(self, matrix=self.matrix[rows], bad=self.bad[rows], groups=groups)
 
 
-def read_labelled(path: Path, label: str, bad: str, decisions: Decisions | None = None) -> Labelled:
+def read_labelled(
+    path: Path,
+    label: str,
+    bad: str,
+    decisions: Decisions | None = None,
+    most_rows: int | None = None,
+    skip_unlabelled: bool = False,
+) -> Labelled:
     """Reads `path`; the column `label` holds the verdict, `bad` is the verdict that counts as risk. `decisions` are
-    added to its rows.
+    added to its rows, of which `most_rows` are drawn if there are more.
 
-    Raises TrainingDataError, with row numbers (the first row of data is row 1), for a column that the schema does not
-    know, an application that breaks the schema, a missing label, other than two verdicts, or too few rows. A row that
-    repeats an earlier one is left out, so that it cannot sit on both sides of a split, and named in `warnings`.
+    A column may also have its field's other names, and a cell the spellings of an export (`spelled.py`). Raises
+    TrainingDataError, with row numbers (the first row of data is row 1), for a column that the schema does not
+    know, an application that breaks the schema, a missing label (unless `skip_unlabelled`), other than two verdicts, or
+    too few rows. A row that repeats an earlier one is left out, so that it cannot sit on both sides of a split, and
+    named in `warnings`.
     """
-    table = _read(path)
+    warnings = []
+    table, numbers, rows = read(path, most_rows)
+    if len(numbers) < rows:
+        warnings.append(f"{len(numbers):,} of the {rows:,} rows are used, drawn at random")
+    table = table.rename_columns(fields_names(table.column_names, label))
     _check_header(table.column_names, label)
-    verdicts = np.array(table[label].cast(pa.string()).to_pylist(), dtype=object)
-    _refuse(_row_numbers([verdict in (None, "") for verdict in verdicts]), f"column {label!r} (the label) is missing")
-    known = sorted(set(verdicts))
+    said = table[label].cast(pa.string()).to_pylist()
+    meant = verdicts({text for text in said if text is not None})
+    unlabelled = np.array([text not in meant for text in said], dtype=bool)
+    if unlabelled.any():
+        if not skip_unlabelled:
+            reason = f"column {label!r} (the label) is missing; --skip-unlabelled leaves such rows out"
+            raise TrainingDataError(f"{rows_named(numbers[unlabelled].tolist())}: {reason}")
+        warnings.append(
+            f"{rows_named(numbers[unlabelled].tolist())}: column {label!r} (the label) is missing; left out"
+        )
+        table, numbers = table.filter(pa.array(~unlabelled)), numbers[~unlabelled]
+    labels = np.array([meant[text] for text in said if text in meant], dtype=object)
+    bad, known = meant.get(bad, bad), sorted(set(labels))
     if len(known) != 2 or bad not in known:
         raise TrainingDataError(
             f"column {label!r} must hold two verdicts, one of them {bad!r}; it holds {len(known)}: "
             f"{', '.join(repr(verdict) for verdict in known[:5])}. Set LABEL and BAD to the right ones"
         )
-    applications = table.drop_columns([label])
-    batch = encode_text(applications) if path.suffix != ".parquet" else encode_table(applications)
-    _check_rows(batch)
+    is_text = path.suffix != ".parquet"
+    applications = in_the_schemas_words(table.drop_columns([label]), is_text)
+    batch = encode_text(applications) if is_text else encode_table(applications)
+    _check_rows(batch, numbers)
     first = _first_occurrences(table)
-    warnings = []
     if len(first) < table.num_rows:
-        repeated = sorted(set(range(table.num_rows)) - set(first.tolist()))
-        warnings.append(f"{_rows_named([row + 1 for row in repeated])}: repeats an earlier row; left out")
+        repeated = np.setdiff1d(np.arange(table.num_rows), first)
+        warnings.append(f"{rows_named(numbers[repeated].tolist())}: repeats an earlier row; left out")
     assert batch.codes is not None, "columns come with their codes"
-    codes, bad_rows = batch.codes[:, first], np.asarray(verdicts == bad)[first]
+    codes, bad_rows = batch.codes[:, first], np.asarray(labels == bad)[first]
     if decisions is not None:
         added = _not_among(decisions, codes, bad_rows)
         if left_out := decisions.bad.size - added.size:
@@ -94,27 +116,10 @@ def read_labelled(path: Path, label: str, bad: str, decisions: Decisions | None 
             f"each needs {FEWEST_OF_A_CLASS}"
         )
     groups = [grouped(one, column) for one, column in zip(FIELDS, codes, strict=True) if is_audited(one)]
-    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    with path.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
     matrix = np.ascontiguousarray(codes[MODEL_PLACES].T, dtype=np.float32)
     return Labelled(matrix, bad_rows, groups, warnings, digest, {} if decisions is None else decisions.facts)
-
-
-def _read(path: Path) -> Any:
-    if not path.is_file():
-        raise TrainingDataError(f"{path} does not exist; name a CSV or Parquet file with DATA=")
-    try:
-        if path.suffix == ".parquet":
-            return pyarrow.parquet.read_table(path)
-        # As text first: a number that is none must cost its row a clear error, not the file
-        header = pyarrow.csv.open_csv(path).schema.names
-        as_text = pyarrow.csv.ConvertOptions(
-            column_types=dict.fromkeys(header, pa.string()), strings_can_be_null=True, null_values=["", "NA"]
-        )
-        return pyarrow.csv.read_csv(
-            path, convert_options=as_text, parse_options=pyarrow.csv.ParseOptions(newlines_in_values=True)
-        )
-    except pa.ArrowInvalid as error:
-        raise TrainingDataError(f"{path} cannot be read: {str(error).splitlines()[0]}") from None
 
 
 def _check_header(names: list[str], label: str) -> None:
@@ -123,7 +128,7 @@ def _check_header(names: list[str], label: str) -> None:
     if names.count(label) > 1:
         raise TrainingDataError(f"column {label!r} (the label) comes more than once")
     try:
-        check_header([name for name in names if name != label])
+        check_header([name for name in names if name != label and name not in LEFT_OUT])
     except InvalidBatch as error:
         problem = error.detail[0]
         if problem.rule == "required":
@@ -132,11 +137,12 @@ def _check_header(names: list[str], label: str) -> None:
         raise TrainingDataError(f"{place}: {problem.message}; the fields are in preprocessing/schema.py") from None
 
 
-def _check_rows(batch: Batch) -> None:
+def _check_rows(batch: Batch, numbers: npt.NDArray[np.int64]) -> None:
     if batch.refused:
-        rows = [row + 1 for row in sorted(batch.refused)]
-        problems = "; ".join(f"{problem.field}: {problem.message}" for problem in batch.refused[rows[0] - 1].detail)
-        raise TrainingDataError(f"{_rows_named(rows)} cannot be trained on; row {rows[0]}: {problems}")
+        refused = sorted(batch.refused)
+        rows = numbers[refused].tolist()
+        problems = "; ".join(f"{problem.field}: {problem.message}" for problem in batch.refused[refused[0]].detail)
+        raise TrainingDataError(f"{rows_named(rows)} cannot be trained on; row {rows[0]}: {problems}")
 
 
 def _first_occurrences(table: Any) -> npt.NDArray[np.int64]:
@@ -158,18 +164,3 @@ def _not_among(decisions: Decisions, codes: Codes, bad: npt.NDArray[np.bool_]) -
 def _plain(codes: Codes) -> list[list[float | None]]:
     """A list a row, None for missing: NaN equals nothing."""
     return [[None if code != code else code for code in row] for row in codes.T.tolist()]
-
-
-def _row_numbers(wrong: Sequence[bool] | npt.NDArray[np.bool_]) -> list[int]:
-    return [number for number, is_wrong in enumerate(wrong, start=1) if is_wrong]
-
-
-def _rows_named(rows: list[int]) -> str:
-    named = ", ".join(str(row) for row in rows[:ROWS_NAMED])
-    rest = f" and {len(rows) - ROWS_NAMED} more" if len(rows) > ROWS_NAMED else ""
-    return f"row{'s' if len(rows) > 1 else ''} {named}{rest}"
-
-
-def _refuse(rows: list[int], reason: str) -> None:
-    if rows:
-        raise TrainingDataError(f"{_rows_named(rows)}: {reason}")

@@ -21,6 +21,8 @@ from preprocessing.features import DERIVED
 
 LARGEST_MIB = 36  # of tables, so that the whole artefact stays below 40
 
+_SPLITS = 7  # of a tree of three levels
+
 Table = npt.NDArray[np.float64]
 
 
@@ -48,8 +50,20 @@ def feature_shares() -> Table:
     return shares
 
 
+def most_trees() -> int:
+    """How many trees of three levels the table has room for: with hundreds of fields, fewer than would be boosted."""
+    trees = 1
+    while _mebibytes(trees + 1, 2**_SPLITS, _SPLITS * (trees + 1)) <= LARGEST_MIB:
+        trees += 1
+    return trees
+
+
+def _mebibytes(groups: int, patterns: int, comparisons: int) -> float:
+    return groups * (patterns * len(MODEL_FIELDS) * 4 + comparisons) / 2**20
+
+
 def _check_size(lookup: Lookup) -> None:
-    size = len(lookup.groups) * (lookup.patterns * len(MODEL_FIELDS) * 4 + len(lookup.threshold)) / 2**20
+    size = _mebibytes(len(lookup.groups), lookup.patterns, len(lookup.threshold))
     if size > LARGEST_MIB:
         raise ExplanationError(
             f"the tables of contributions would take {size:.0f} MiB for {len(lookup.groups)} groups of splits, "

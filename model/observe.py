@@ -13,7 +13,7 @@ from model.graph import CONTRIBUTIONS, Graph
 from model.policy import Policy, answered
 from model.reference import FeatureSplits, Reference, outcomes, score_groups, spread, training_bins
 from model.trees import Ensemble
-from preprocessing.encode import MODEL_FIELDS, Matrix
+from preprocessing.encode import FIELDS, MODEL_FIELDS, Matrix
 from preprocessing.features import DERIVED
 from preprocessing.fields import Category
 
@@ -76,8 +76,10 @@ def golden_rows(graphs: Mapping[str, bytes], thresholds: Policy, matrix: Matrix,
 
 
 def _application(codes: list[float]) -> dict[str, Any]:
-    """A row of the matrix as a caller would send it; what is missing is left out."""
-    return {
+    """A row of the matrix as a caller would send it; what is missing is left out. Protected fields are in no row, so
+    a required one is its example."""
+    protected = {field.name: field.kind.example for field in FIELDS if field.kind.protected and field.required}
+    return protected | {
         field.name: list(field.kind.values)[int(code)] if isinstance(field.kind, Category) else code
         for field, code in zip(MODEL_FIELDS, codes, strict=True)
         if code == code

@@ -25,11 +25,11 @@ from preprocessing.fields import sentences
 
 Tier = Literal["low", "medium", "high"]
 TIERS: tuple[Tier, ...] = ("low", "medium", "high")
-Why = Literal["tier", "range", "threshold"]  # a person should look at a decision
-_TIER, _RANGE, _THRESHOLD = 1, 2, 4
+Why = Literal["tier", "range", "threshold", "confidence"]  # a person should look at a decision
+_TIER, _RANGE, _THRESHOLD, _CONFIDENCE = 1, 2, 4, 8
 # what each sum of these means
 WHYS: list[tuple[Why, ...]] = [
-    tuple(why for bit, why in enumerate(get_args(Why)) if number >> bit & 1) for number in range(8)
+    tuple(why for bit, why in enumerate(get_args(Why)) if number >> bit & 1) for number in range(16)
 ]
 DIGITS = 6  # of a probability, in every answer, threshold and record
 _LEAST = 10**-DIGITS
@@ -140,11 +140,16 @@ class Policy(_Data):
         return points
 
     def to_review(
-        self, probabilities: Sequence[float], tiers: Sequence[int], outside: Collection[int]
+        self,
+        probabilities: Sequence[float],
+        tiers: Sequence[int],
+        outside: Collection[int],
+        unsure: Collection[int] = (),
     ) -> list[tuple[Why, ...]]:
         """For each row why a person should look at it, in most cases for no reason.
 
-        `tiers` are indices into TIERS, `outside` the rows with a value outside the training range.
+        `tiers` are indices into TIERS, `outside` the rows with a value outside the training range, `unsure` those with
+        a value that was read with little confidence, on which no policy decides alone.
         """
         of_tier, near = self._review_bits
         if not near:
@@ -161,6 +166,8 @@ class Policy(_Data):
         if self.review.outside_training_range:
             for row in outside:
                 whys[row] += _RANGE
+        for row in unsure:
+            whys[row] += _CONFIDENCE
         return [WHYS[why] for why in whys]
 
     @cached_property
@@ -226,11 +233,24 @@ def choose(
         target, word = (low_target, "at most") if not low else (high_target, "at least")
         raise PolicyError(
             f"no group of validation applicants has a bad rate of {word} {target:.3f} (all: {overall:.3f}); "
-            f"choose another --low-bad-rate or --high-bad-rate"
+            f"choose another --low-bad-rate or --high-bad-rate, or --nearest-targets"
         )
     # where the two groups overlap, both meet their targets without the overlap, which becomes medium
     low_below, high_from = sorted([float(max(low)), float(min(high))])
     return Policy(low_below=low_below, high_from=high_from, low_bad_rate=low_target, high_bad_rate=high_target)
+
+
+def choose_nearest(probabilities: npt.NDArray[np.float64], bad: npt.NDArray[np.bool_]) -> Policy:
+    """As `choose`; where no groups meet the usual targets, these move towards the overall bad rate, step by step, until
+    some do. PolicyError where even nine tenths of the way do not help."""
+    overall = float(bad.mean())
+    low, high = overall * LOW_TARGET, min(overall * HIGH_TARGET, (1 + overall) / 2)
+    for way in np.linspace(0, 0.8, 9):
+        try:
+            return choose(probabilities, bad, low + way * (overall - low), high + way * (overall - high))
+        except PolicyError:
+            continue
+    return choose(probabilities, bad, low + 0.9 * (overall - low), high + 0.9 * (overall - high))
 
 
 def _rate(group: npt.NDArray[np.bool_], otherwise: float) -> float:

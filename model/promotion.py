@@ -64,12 +64,38 @@ class Worker:
             self._file = None
 
 
+class Notes:
+    """The notes of the workers that run, in a folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def begin(self) -> Worker:
+        """Begins this process's note."""
+        return Worker(self._folder)
+
+    def all(self) -> list[Note]:
+        """What the running workers say; the notes of those that were killed are removed."""
+        notes = []
+        for path in sorted(self._folder.glob(f"*{_NOTE}")):
+            try:
+                with path.open("rb") as file:
+                    if _is_held(file.fileno()):
+                        notes.append(_read(path, file.read()))
+                    else:
+                        path.unlink(missing_ok=True)
+            except FileNotFoundError:  # it has just ended
+                continue
+        return notes
+
+
 class Promotions:
     """The folder, by default the one beside this machine's model store."""
 
     def __init__(self, folder: Path | None = None) -> None:
         home = Path(os.environ.get("BENTOML_HOME") or "~/bentoml").expanduser()
         self._folder = folder or home / STORE_NAME
+        self._notes = Notes(self._folder)
 
     def models(self) -> Sequence[str]:
         """The tags promoted, oldest first; none where the newest of the store is served."""
@@ -102,21 +128,11 @@ class Promotions:
 
     def worker(self) -> Worker:
         """Begins this process's note."""
-        return Worker(self._folder)
+        return self._notes.begin()
 
     def workers(self) -> list[Note]:
-        """What the running workers say; the notes of those that were killed are removed."""
-        notes = []
-        for path in sorted(self._folder.glob(f"*{_NOTE}")):
-            try:
-                with path.open("rb") as file:
-                    if _is_held(file.fileno()):
-                        notes.append(_read(path, file.read()))
-                    else:
-                        path.unlink(missing_ok=True)
-            except FileNotFoundError:  # it has just ended
-                continue
-        return notes
+        """What the running workers say."""
+        return self._notes.all()
 
     @contextmanager
     def alone(self) -> Iterator[None]:

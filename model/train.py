@@ -31,6 +31,7 @@ from decisions.places import folder
 from model import artifact, evaluate, export, monotone, observe, policy, report, storage
 from model.data import Labelled, read_labelled
 from model.errors import TrainingDataError
+from model.explain import most_trees
 from model.export import Calibration
 from model.graph import FEATURES, Graph
 from model.holdout import held_out
@@ -72,6 +73,7 @@ class Options:
     cv_seeds: int = 3
     report_seeds: int = 3  # refits that tell the report how much chance has a hand in the model
     holdout: float = 0.0  # share of the applications that this run does not look at
+    nearest_targets: bool = False  # move the tiers' targets to where some groups meet them
 
 
 DEFAULTS = Options()
@@ -98,7 +100,11 @@ def train(data: Labelled, options: Options, step: Callable[[str], None]) -> dict
     step("calibration and thresholds")
     calibration = calibrate(_margin(booster, features[validation]), data.bad[validation])
     validated = calibration.probability(_margin(booster, features[validation]))
-    thresholds = policy.choose(validated, data.bad[validation], options.low_bad_rate, options.high_bad_rate)
+    if options.nearest_targets:
+        thresholds = policy.choose_nearest(validated, data.bad[validation])
+        step(f"targets: bad rates of {thresholds.low_bad_rate:.3f} for low, {thresholds.high_bad_rate:.3f} for high")
+    else:
+        thresholds = policy.choose(validated, data.bad[validation], options.low_bad_rate, options.high_bad_rate)
 
     step("test split")
     tested = calibration.probability(_margin(booster, features[test]))
@@ -167,7 +173,7 @@ def fit(
     booster = xgboost.train(
         {**PARAMETERS, "seed": seed, "monotone_constraints": directions},
         xgboost.DMatrix(features[fitting], label=bad[fitting]),
-        num_boost_round=MOST_TREES,
+        num_boost_round=min(MOST_TREES, most_trees()),
         evals=[(xgboost.DMatrix(features[validation], label=bad[validation]), "validation")],
         early_stopping_rounds=PATIENCE,
         evals_result=progress,
@@ -237,12 +243,15 @@ def main() -> None:
     parser.add_argument(
         "--high-bad-rate", type=float, help="target for tier high (default: 2.25 times the overall rate)"
     )
+    parser.add_argument("--nearest-targets", action="store_true", help="move both to where some groups meet them")
     parser.add_argument("--cv-seeds", type=int, default=DEFAULTS.cv_seeds, help="rounds of 5-fold AUC; 0 leaves it out")
     parser.add_argument("--report-seeds", type=int, default=DEFAULTS.report_seeds, help="refits to tell chance by")
     parser.add_argument(
         "--holdout", type=_share, default=DEFAULTS.holdout, metavar="SHARE",
         help="leave this share of the applications out, the same ones whenever they come, for model.compare",
     )  # fmt: skip
+    parser.add_argument("--most-rows", type=int, metavar="ROWS", help="of more rows, draw this many at random")
+    parser.add_argument("--skip-unlabelled", action="store_true", help="leave rows without a verdict out")
     parser.add_argument("--out", type=Path, help="write to this folder or .tar.gz instead of the BentoML model store")
     arguments = parser.parse_args()
     options = Options(
@@ -252,6 +261,7 @@ def main() -> None:
         arguments.cv_seeds,
         arguments.report_seeds,
         arguments.holdout,
+        arguments.nearest_targets,
     )
     console = Console(stderr=False)
     started = time.perf_counter()
@@ -261,14 +271,15 @@ def main() -> None:
 
             def step(name: str) -> None:
                 progress.update(bar, advance=1, description=name)
-                if name.startswith("parity checked"):
+                if name.startswith(("parity checked", "targets")):
                     progress.console.print(name)
 
             decisions = None
             if arguments.with_outcomes is not None:
                 decisions = labelled_decisions(folder(arguments.with_outcomes))
                 progress.console.print(told(decisions.facts))
-            data = read_labelled(arguments.data, arguments.label, arguments.bad, decisions)
+            some = (arguments.most_rows, arguments.skip_unlabelled)
+            data = read_labelled(arguments.data, arguments.label, arguments.bad, decisions, *some)
             for warning in data.warnings:
                 progress.console.print(f"warning: {warning}")
             files = train(data, options, step)

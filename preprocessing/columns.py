@@ -6,7 +6,7 @@ a rule; what is wrong with such a row is said by the record path itself, so both
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from decimal import Decimal
 from typing import Any
@@ -28,13 +28,14 @@ from preprocessing.errors import (
 )
 from preprocessing.fields import Category, Field, Number
 from preprocessing.rules import WRONG, judge
+from preprocessing.words import with_short_words
 
 _NUMBERS = {field.name for field in FIELDS if isinstance(field.kind, Number)}
 _NUMBER = r"^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$"
 # Hadoop's older tools write words without saying that they are text
 _TEXT = (pa.types.is_string, pa.types.is_large_string, pa.types.is_binary, pa.types.is_large_binary)
 _OF_NUMBERS = (pa.types.is_integer, pa.types.is_floating, pa.types.is_decimal)
-_VIEWS = {pa.string_view(): pa.string(), pa.binary_view(): pa.binary()}
+_FIXED = (*_OF_NUMBERS, pa.types.is_boolean, pa.types.is_null)
 _WORDS = {field.name: pa.array(list(field.kind.values)) for field in FIELDS if isinstance(field.kind, Category)}
 _LISTS = {field.name: list(field.kind.values) for field in FIELDS if isinstance(field.kind, Category)}
 # What stands for a missing value in columns of numbers, where no category has it as a word
@@ -90,21 +91,23 @@ def _of_known_type(column: Any, field: Field) -> Any:
     What is no such thing at all becomes a value of a wrong type wherever it says something, so that nothing exotic is
     ever turned into Python objects.
     """
-    type_ = column.type
     with suppress(pa.ArrowException):
-        if pa.types.is_run_end_encoded(type_):
+        column = with_short_words(column)
+        if pa.types.is_run_end_encoded(column.type) and _is_of(column.type.value_type, *_FIXED):
             column = pc.run_end_decode(column)
-        elif type_ in _VIEWS:
-            column = column.cast(_VIEWS[type_])
-        elif pa.types.is_dictionary(type_) and (field.name in _NUMBERS or type_.value_type in _VIEWS):
-            column = column.cast(_VIEWS.get(type_.value_type, type_.value_type))
+        elif pa.types.is_dictionary(column.type) and field.name in _NUMBERS and _is_of(column.type.value_type, *_FIXED):
+            column = column.cast(column.type.value_type)
     type_ = column.type.value_type if pa.types.is_dictionary(column.type) else column.type
-    if any(is_known(type_) for is_known in (*_TEXT, *_OF_NUMBERS, pa.types.is_boolean, pa.types.is_null)):
+    if _is_of(type_, *_TEXT, *_FIXED):
         return column
     said = column.is_valid()
     if isinstance(said, pa.ChunkedArray):
         said = said.combine_chunks()
     return pc.if_else(said, "?" if field.name in _NUMBERS else 0, None)
+
+
+def _is_of(type_: Any, *kinds: Callable[[Any], bool]) -> bool:
+    return any(is_of(type_) for is_of in kinds)
 
 
 def _codes(column: Any, field: Field) -> Codes:
@@ -120,7 +123,7 @@ def _word_codes(column: Any, words: Any) -> Codes:
         if len(column.dictionary) <= len(column):
             return _dictionary_codes(column, words)
         column = column.cast(column.type.value_type)  # a slice of a table with many words: most of them are not in it
-    if not any(is_text(column.type) for is_text in _TEXT):
+    if not _is_of(column.type, *_TEXT):
         return _wrong_where_present(column)
     index = pc.index_in(column, value_set=words.cast(column.type))
     codes: Codes = pc.fill_null(index.cast(pa.float64()), np.nan).to_numpy(zero_copy_only=False)
@@ -137,7 +140,7 @@ def _dictionary_codes(column: Any, words: Any) -> Codes:
 
 
 def _numbers(column: Any) -> Codes:
-    if not any(is_number(column.type) for is_number in _OF_NUMBERS):
+    if not _is_of(column.type, *_OF_NUMBERS):
         return _wrong_where_present(column)
     values: Codes = pc.fill_null(pc.cast(column, pa.float64(), safe=False), np.nan).to_numpy(zero_copy_only=False)
     return values
@@ -181,6 +184,14 @@ def _as_json(value: object) -> object:
     if isinstance(value, Decimal):
         return float(value)
     return value.decode("utf-8", "replace") if isinstance(value, bytes) else value
+
+
+def encode_values(columns: Mapping[str, Sequence[float | str | None]]) -> Batch:
+    """Words and floats under their fields' names → the batch. None is a missing value."""
+    arrays = {
+        name: pa.array(values, pa.float64() if name in _NUMBERS else pa.string()) for name, values in columns.items()
+    }
+    return encode_table(pa.record_batch(arrays))
 
 
 def encode_text(table: pa.RecordBatch | pa.Table) -> Batch:

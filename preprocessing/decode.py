@@ -5,7 +5,7 @@ pydantic's Rust core parses and validates in one pass. Only a body that fails is
 
 import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, cast
 
 from pydantic import BaseModel, ConfigDict, GetCoreSchemaHandler, ValidationError
@@ -38,7 +38,7 @@ _RULES = {
     "string_too_long": "length",
     "json_invalid": "json",
 }
-RULES = (*sorted(set(_RULES.values())), "columns", "duplicate", "object", "type")
+RULES = (*sorted(set(_RULES.values())), "ambiguous", "columns", "duplicate", "object", "payload", "type")
 
 
 def rule_of(error_type: str) -> str:
@@ -69,6 +69,14 @@ def decode_application(body: bytes) -> list[Row]:
     if body.count(b":") != len(application.model_fields_set) and (twice := _duplicate_keys(_pairs(body))):
         return [InvalidApplication(twice)]
     return [application]
+
+
+def judged(values: Mapping[str, object]) -> Row:
+    """An application whose fields somebody has taken out of another form: valid, or what is wrong with it."""
+    try:
+        return Application.model_validate(values)
+    except ValidationError as error:
+        return _refused(error)
 
 
 def decode_batch(body: bytes, most_rows: int | None = None) -> list[Row]:

@@ -7,7 +7,7 @@ its place as a row of NaN, so that an index means the same row from the caller's
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from operator import attrgetter
 from typing import Any
 
@@ -45,12 +45,14 @@ class Batch:
     """`matrix` (rows, model fields) float32 in the caller's order; `refused` says by row what was wrong with it.
 
     `codes` (fields, rows) float64 is what the applications say, protected fields included, in codes and with NaN for
-    missing: what is recorded. None where nobody will record them.
+    missing: what is recorded. None where nobody will record them. `unsure` names, by row, the fields whose values
+    somebody has read for the applicant, and was not sure of.
     """
 
     matrix: Matrix
     refused: Mapping[int, InvalidApplication]
     codes: Codes | None = None
+    unsure: Mapping[int, Sequence[str]] = field(default_factory=dict)
 
 
 def encode(rows: Sequence[Row]) -> Batch:

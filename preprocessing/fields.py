@@ -24,6 +24,9 @@ class Number:
     `change`: how an applicant can change it: +1 up, -1 down, 0 either way; None: not at all.
     `adverse` and `favourable` say in a sentence why the value raised or lowered the risk, without naming it.
     `protected`: collected for the fairness report, never given to the model.
+    `also`: other names that channels send it under, as a caption on paper or an older form's input. The same name in
+    another spelling, and the label, need not be among them.
+    `before`: what versions of the mobile app before the given one called it.
     `groups`: edges of the groups that the fairness report compares; the model gets the field all the same, unless it is
     protected. They are no part of the fingerprint, since no model depends on them.
     """
@@ -39,6 +42,8 @@ class Number:
     adverse: str = ""
     favourable: str = ""
     protected: bool = False
+    also: tuple[str, ...] = ()
+    before: Mapping[str, str] = field(default_factory=dict)
     groups: tuple[float, ...] = ()
 
     @property
@@ -58,7 +63,8 @@ class Number:
         return core_schema.nullable_schema(number) if _may_be_missing(source) else number
 
     def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
-        rules = {"type": "integer" if self.whole else "number", "minimum": self.low, "maximum": self.high}
+        kind = "integer" if self.whole else "number"
+        rules = {"type": kind, "minimum": self.low, "maximum": self.high, "x-unit": self.unit}
         return _described(self, schema, f"{self.label}, in {self.unit}.", rules)
 
 
@@ -67,7 +73,7 @@ class Category:
     """One of a closed list of words: `values` maps each word to its plain-language label.
 
     The model sees a word as its index in `values`, so the order is part of the model; `risk` speaks of that order.
-    `adverse` and `favourable` are as for a `Number`.
+    `words`: what people say instead → the word that it means. All else is as for a `Number`.
     """
 
     label: str
@@ -77,9 +83,14 @@ class Category:
     adverse: str = ""
     favourable: str = ""
     protected: bool = False
+    also: tuple[str, ...] = ()
+    before: Mapping[str, str] = field(default_factory=dict)
+    words: Mapping[str, str] = field(default_factory=dict)
     codes: Mapping[str | None, float] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
+        if unknown := set(self.words.values()) - set(self.values):
+            raise ValueError(f"{self.label}: {', '.join(sorted(unknown))} is no word of it, so nobody can mean that")
         codes: dict[str | None, float] = {value: float(index) for index, value in enumerate(self.values)}
         codes[None] = float("nan")
         object.__setattr__(self, "codes", codes)
@@ -95,7 +106,7 @@ class Category:
 
     def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
         meanings = "; ".join(f"{value}: {label}" for value, label in self.values.items())
-        rules = {"type": "string", "enum": list(self.values)}
+        rules = {"type": "string", "enum": list(self.values), "x-words": dict(self.values)}
         return _described(self, schema, f"{self.label} ({meanings}).", rules)
 
 
@@ -161,7 +172,10 @@ def _may_be_missing(source: Any) -> bool:
 
 
 def _described(kind: Number | Category, schema: CoreSchema, description: str, rules: dict[str, Any]) -> dict[str, Any]:
-    """The JSON schema of a field: its rules, widened by null where the value may be missing, and its words."""
+    """The JSON schema of a field: its rules, widened by null where the value may be missing, and its words.
+
+    `x-unit`, `x-words` and `x-protected` say once more what the description says, for a program that draws a form.
+    """
     if schema["type"] == "nullable":
         description += " May be left out or null."
         rules["type"] = [rules["type"], "null"]
@@ -169,4 +183,5 @@ def _described(kind: Number | Category, schema: CoreSchema, description: str, ru
             rules["enum"].append(None)
     if kind.protected:
         description += " Protected: never given to the model."
+        rules["x-protected"] = True
     return {**rules, "title": kind.label, "description": description, "examples": [kind.example]}

@@ -4,6 +4,7 @@ A CSV reader takes a quote that nobody closes for a cell that goes on, and what 
 Where each line of a body is a record and must have its own answer, one such line may not cost the others anything.
 """
 
+import codecs
 import re
 from typing import BinaryIO
 
@@ -64,6 +65,26 @@ class LineByLine:
             self._is_too_long = False
             return _DAMAGED
         return _cleaned(self._begun + b"\n") if self._begun else b""
+
+
+class Utf8:
+    """Reads `source`, and raises UnicodeDecodeError for what is no UTF-8; pyarrow would print it where it finds it."""
+
+    closed = False
+
+    def __init__(self, source: BinaryIO) -> None:
+        self._source, self._decoder = source, codecs.getincrementaldecoder("utf-8")()
+
+    def readable(self) -> bool:
+        return True
+
+    def read(self, size: int = -1) -> bytes:
+        chunk = self._source.read(size)
+        self._decoder.decode(chunk, final=not chunk)
+        return chunk
+
+    def close(self) -> None:
+        """The source is its owner's to close."""
 
 
 def _cleaned(text: bytes) -> bytes:

@@ -10,6 +10,7 @@ from preprocessing.fields import ApplicationModel, Category, Number
 
 LABEL = "status"  # the training table's column with the auditors' verdict …
 BAD = "bad"  # … and the verdict that counts as risk
+LEFT_OUT: tuple[str, ...] = ()  # columns of the training table that are no part of an application
 
 
 class Application(ApplicationModel):
@@ -26,6 +27,8 @@ class Application(ApplicationModel):
             risk=-1,
             adverse="Time in the current job is short",
             favourable="Time in the current job is long",
+            also=("years in the job", "job tenure"),
+            before={"2.0": "jobYears"},
             example=9,
         ),
     ]
@@ -41,6 +44,14 @@ class Application(ApplicationModel):
                 "other": "another arrangement",
                 "ignore": "not stated",
             },
+            also=("home ownership", "residence"),
+            words={
+                "own": "owner",
+                "homeowner": "owner",
+                "with parents": "parents",
+                "tenant": "rent",
+                "renting": "rent",
+            },
             example="rent",
         ),
     ] = None
@@ -55,6 +66,8 @@ class Application(ApplicationModel):
             change=0,
             adverse="Term of the loan does not suit the amount requested",
             favourable="Term of the loan suits the amount requested",
+            also=("term", "loan term", "duration"),
+            before={"2.0": "loanMonths"},
             example=60,
         ),
     ]
@@ -74,6 +87,8 @@ class Application(ApplicationModel):
                 "divorced": "divorced",
                 "widow": "widowed",
             },
+            also=("civil status", "family status"),
+            words={"unmarried": "single", "widower": "widow"},
             protected=True,
             example="married",
         ),
@@ -86,6 +101,7 @@ class Application(ApplicationModel):
             risk=1,
             adverse="Negative records exist",
             favourable="There are no negative records",
+            also=("negative credit records", "has negative records"),
             example="no",
         ),
     ]
@@ -99,6 +115,8 @@ class Application(ApplicationModel):
                 "partime": "part-time position",
                 "others": "another kind of work",
             },
+            also=("employment", "occupation"),
+            words={"permanent": "fixed", "full time": "fixed", "self employed": "freelance", "part time": "partime"},
             example="freelance",
         ),
     ] = None
@@ -112,6 +130,7 @@ class Application(ApplicationModel):
             change=-1,
             adverse="Monthly expenses are high for the income",
             favourable="Monthly expenses are low for the income",
+            also=("monthly outgoings",),
             example=73,
         ),
     ]
@@ -125,6 +144,8 @@ class Application(ApplicationModel):
             risk=-1,
             adverse="Income is low for the amount requested",
             favourable="Income is high for the amount requested",
+            also=("salary", "net income"),
+            before={"2.0": "monthlySalary"},
             example=129,
         ),
     ] = None
@@ -138,12 +159,22 @@ class Application(ApplicationModel):
             risk=-1,
             adverse="Assets are low",
             favourable="Assets are high",
+            also=("savings", "total assets"),
             example=0,
         ),
     ] = None
     debt: Annotated[
         float | None,
-        Number(label="Debt", unit="thousands", low=0, high=10_000_000, risk=1, change=-1, example=0),
+        Number(
+            label="Debt",
+            unit="thousands",
+            low=0,
+            high=10_000_000,
+            risk=1,
+            change=-1,
+            also=("debts", "total debt"),
+            example=0,
+        ),
     ] = None
     amount: Annotated[
         float,
@@ -155,6 +186,8 @@ class Application(ApplicationModel):
             change=-1,
             adverse="Amount requested is high for the price, the term and the income",
             favourable="Amount requested is in proportion to the price, the term and the income",
+            also=("loan amount", "amount of the loan"),
+            before={"2.0": "creditAmount"},
             example=800,
         ),
     ]
@@ -168,6 +201,7 @@ class Application(ApplicationModel):
             change=-1,
             adverse="Price of the goods is high for the income",
             favourable="Price of the goods is in proportion to the income",
+            also=("purchase price",),
             example=846,
         ),
     ]

@@ -20,14 +20,13 @@ from preprocessing.columns import NOT_A_NUMBER, check_header, encode_table, enco
 from preprocessing.encode import FIELDS, Batch
 from preprocessing.errors import BatchTooLarge, InvalidApplication, InvalidBatch, MalformedBody, Problem
 from preprocessing.fields import Category
-from preprocessing.lines import LineByLine
+from preprocessing.lines import LineByLine, Utf8
+from preprocessing.unpacked import check_messages, check_pages, chunks_of
 
 BLOCK_ROWS = 4096  # of a dozen float32 fields stay in a core's second-level cache
 _CSV_BLOCK_BYTES = 2**20
 _LONGEST_CSV_HEADER = 2**16
 _READ_AT_ONCE = 2**21  # bytes of a Parquet column, so that a large row group takes no more memory than a small one
-_LARGEST_ROW = 4096  # bytes unpacked: no application comes near it, and a file made to fill the memory is far above
-_SMALL = 2**20  # bytes unpacked that do no harm, whatever their rows
 _FIELDS = frozenset(field.name for field in FIELDS)
 _WORDS = frozenset(field.name for field in FIELDS if isinstance(field.kind, Category))
 
@@ -105,7 +104,7 @@ def _csv_blocks(
 
     with _no_arrow_errors("CSV"):
         reader = pyarrow.csv.open_csv(
-            LineByLine(source) if by_line else source,
+            LineByLine(source) if by_line else Utf8(source),
             pyarrow.csv.ReadOptions(
                 use_threads=False, block_size=_CSV_BLOCK_BYTES, column_names=None if has_header else names
             ),
@@ -128,11 +127,17 @@ def _csv_blocks(
             yield _with_places_kept(_block(none, keep, text=True), number, wrong_width)
 
 
-def read_arrow(source: BinaryIO) -> Iterator[Batch]:
-    """An Arrow IPC stream; columns by name, words as text or dictionaries."""
+def read_arrow(source: BinaryIO, most_rows: int | None = None) -> Iterator[Batch]:
+    """An Arrow IPC stream; columns by name, words as text or dictionaries. BatchTooLarge before any row is read."""
     with _no_arrow_errors("Arrow stream"):
         reader = pyarrow.ipc.open_stream(_native(source))
         check_header(reader.schema.names)
+        source.seek(0)
+        rows = check_messages(pyarrow.ipc.MessageReader.open_stream(_native(source)))
+        if most_rows is not None and rows > most_rows:
+            raise BatchTooLarge.of(rows, most_rows, "RISKLINE_MAX_BULK_ROWS")
+        source.seek(0)
+        reader = pyarrow.ipc.open_stream(_native(source))
         for block in reader:
             block.validate(full=True)  # offsets from the network are not to be trusted
             for start in range(0, block.num_rows, BLOCK_ROWS):
@@ -144,6 +149,7 @@ def read_parquet(source: BinaryIO, most_rows: int | None = None) -> Iterator[Bat
     table = open_parquet(source)
     if most_rows is not None and table.rows is not None and table.rows > most_rows:
         raise BatchTooLarge.of(table.rows, most_rows, "RISKLINE_MAX_BULK_ROWS")
+    check_pages(source, chunks_of(source, _FIELDS))
     for block in table.blocks:
         yield block.batch
 
@@ -161,10 +167,8 @@ def open_parquet(source: BinaryIO, keep: Sequence[str] = (), block_rows: int = B
             pre_buffer=False,  # it would hold the whole file in the end
         )
         check_header(file.schema_arrow.names, keep)
-        _refuse_text_for_numbers(footer)
-        for group in map(footer.row_group, range(footer.num_row_groups)):
-            if _unpacked(group) > _LARGEST_ROW * max(group.num_rows, 1) + _SMALL:
-                raise MalformedBody("the Parquet file would unpack to far more than its rows can hold")
+        _refuse_other_types(footer)
+        chunks_of(source, _FIELDS)
         kept = pa.schema([file.schema_arrow.field(name) for name in keep])
         return Table(kept, footer.num_rows, _parquet_blocks(file, keep, block_rows))
 
@@ -183,21 +187,25 @@ def _words_in(footer: Any, keep: Sequence[str]) -> list[str]:
     return [column.path for column in columns if column.path in words and column.physical_type == "BYTE_ARRAY"]
 
 
-def _refuse_text_for_numbers(footer: Any) -> None:
-    """One long word of a dictionary, repeated in every row, fills the memory out of a few bytes."""
-    columns = map(footer.schema.column, range(footer.num_columns))
-    text = [c.path for c in columns if c.path in _FIELDS - _WORDS and c.physical_type == "BYTE_ARRAY"]
-    if text:
+def _refuse_other_types(footer: Any) -> None:
+    """One long word of a dictionary, repeated in every row, fills the memory out of a few bytes; so does a list."""
+    columns = [footer.schema.column(place) for place in range(footer.num_columns)]
+    lists = {name: "lists" for column in columns if column.max_repetition_level and (name := _name(column.path))}
+    text = {c.path: "text" for c in columns if c.path in _FIELDS - _WORDS and c.physical_type == "BYTE_ARRAY"}
+    if lists or text:
         raise InvalidBatch(
             "the columns are not those of an application",
-            [Problem(name, "type", "this column must hold numbers, not text") for name in text],
+            [
+                Problem(name, "type", f"this column must hold {'text' if name in _WORDS else 'numbers'}, not {what}")
+                for name, what in (text | lists).items()
+            ],
         )
 
 
-def _unpacked(group: Any) -> int:
-    """Bytes of the row group's fields; what is kept besides them may be as large as it likes."""
-    columns = map(group.column, range(group.num_columns))
-    return sum(column.total_uncompressed_size for column in columns if column.path_in_schema.split(".")[0] in _FIELDS)
+def _name(path: str) -> str:
+    """The field that a Parquet column belongs to; empty where it is none's."""
+    name = path.split(".")[0]
+    return name if name in _FIELDS else ""
 
 
 def _block(rows: Any, keep: Sequence[str], text: bool = False) -> Block:

@@ -1,6 +1,7 @@
 """Locks pyproject.toml with hashes and without any index's address.
 
-serving.txt ⊂ training.txt ⊂ development.txt, and analytics.txt, dynamodb.txt and traces.txt beside training.txt.
+serving.txt ⊂ training.txt ⊂ development.txt, and analytics.txt, dynamodb.txt and traces.txt beside training.txt;
+audit.txt is an environment of its own.
 
 make lock
 """
@@ -17,9 +18,12 @@ NO_ADDRESS = ["--no-emit-index-url", "--no-emit-find-links"]
 def lock(name: str, extras: list[str], *within: str) -> None:
     """Versions that `within` have locked already stay, so that one environment can grow into the next."""
     constraint = [f"--constraint={HERE / each}" for each in within]
-    chosen = [f"--extra={extra}" for extra in extras]
-    command = [sys.executable, "-m", "uv", "pip", "compile", "pyproject.toml", *OPTIONS, *NO_ADDRESS]
-    subprocess.run([*command, *chosen, *constraint, f"--output-file={HERE / name}"], check=True)  # noqa: S603
+    compile_to(name, "pyproject.toml", *(f"--extra={extra}" for extra in extras), *constraint)
+
+
+def compile_to(name: str, *chosen: str) -> None:
+    command = [sys.executable, "-m", "uv", "pip", "compile", *chosen, *OPTIONS, *NO_ADDRESS]
+    subprocess.run([*command, f"--output-file={HERE / name}"], check=True)  # noqa: S603 - our own command
 
 
 lock("serving.txt", [])
@@ -29,3 +33,4 @@ lock("dynamodb.txt", ["dynamodb"], "serving.txt")
 lock("traces.txt", ["traces"], "serving.txt")
 within = "training.txt", "analytics.txt", "dynamodb.txt", "traces.txt"
 lock("development.txt", ["training", "analytics", "dynamodb", "traces", "development"], *within)
+compile_to("audit.txt", "--group=pyproject.toml:audit")

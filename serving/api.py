@@ -9,12 +9,12 @@ import logging
 import re
 import secrets
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
 from pydantic_core import to_json
 
 from decisions.errors import Conflict
@@ -25,20 +25,23 @@ from preprocessing.decode import decode_application
 from preprocessing.encode import Row, encode
 from preprocessing.errors import InvalidApplication, RisklineError
 from preprocessing.schema import Application
-from serving import bulk, metrics
-from serving.bodies import as_file, size_of
+from serving import bulk, channels, metrics, v2
+from serving.admission import Admission
+from serving.bodies import Body, as_file, size_of
 from serving.bulk import Bulk
+from serving.channels import CHANNEL_OF
 from serving.cores import cores, give_way
 from serving.drift import Drift
 from serving.drift_report import DriftReport, report
 from serving.drift_watch import DriftWatch
-from serving.errors import STATUS, BodyTooLarge, ErrorAnswer
+from serving.errors import OVERLOADED, STATUS, BodyTooLarge, ErrorAnswer
 from serving.explanation import explain
+from serving.fellows import Fellows
 from serving.formats import JSON, format_accepted, format_of, is_bulk
 from serving.hosting import Hosting
 from serving.invocations import CUSTOM_ATTRIBUTES, MOST_OF_ONE, Invocations, attributes
 from serving.logs import DecisionLog, trace_id
-from serving.messages import Answer, Request, Worked, text
+from serving.messages import RETRY_AFTER, Answer, Request, Worked, text
 from serving.realised import Outcomes
 from serving.recording import channel_of, counted_channel, idempotency_key
 from serving.reviewing import OUTCOMES, REVIEW, REVIEWING, Reviewing
@@ -63,6 +66,8 @@ _CALLERS_ID = re.compile(rb"[!-~]{1,128}")
 class Batch(BaseModel):
     """Many applications in one request; declared here for the contract, decoded by `read_batch`."""
 
+    model_config = ConfigDict(extra="forbid")
+
     applications: Annotated[list[Application], Field(description="At most RISKLINE_MAX_ROWS of them.")]
 
 
@@ -84,15 +89,20 @@ class Api:
         shadow: Shadow | None = None,
         drift_folder: Path | None = None,
         telemetry: Telemetry = NOTHING_SAID,
+        fellows: Fellows | None = None,
+        admission: Admission | None = None,
     ) -> None:
-        self.log, self._shadow, self._telemetry = log, shadow, telemetry
+        self._admission = admission or Admission(settings.max_wait_ms / 1000)
+        self.log, self._shadow, self._telemetry, self._fellows = log, shadow, telemetry, fellows
         self._settings, self._hosting = settings, hosting or Hosting()
+        self._most_bytes = settings.most_bytes(bulk=False)
         self._invocations = Invocations(settings, self._hosting)
         self._reviewing = Reviewing(log, settings)
         # two pools: a body waits in its thread for the parts that it is scored in
         self._threads = ThreadPoolExecutor(cores(), thread_name_prefix="body", initializer=give_way)
         self._parts = ThreadPoolExecutor(cores(), thread_name_prefix="part", initializer=give_way)
         self._bulk = Bulk(settings, self._threads)
+        self._inference = v2.Inference(self._bulk, self._threads)
         lines, share = telemetry.lines, settings.log_decisions
         self._decision_log = DecisionLog(lines, share) if lines and share else None
         self._served = self._made(artifact, None if drift_folder is None else Drift(artifact, drift_folder))
@@ -107,8 +117,13 @@ class Api:
 
     @property
     def is_ready(self) -> bool:
-        """Whether there is room for more decisions; the model has proved itself before there is an Api."""
-        return self.log is None or not self.log.is_full
+        """Whether half of the workers live, and more can be recorded; the model has proved itself before."""
+        return self.has_fellows and (self.log is None or not self.log.is_full)
+
+    @property
+    def has_fellows(self) -> bool:
+        """Whether half of the workers live, this one among them."""
+        return self._fellows is None or self._fellows.are_enough
 
     def serve(self, artifact: Artifact) -> None:
         """Answers every request that begins from now on with this model; safe to call from any thread."""
@@ -124,25 +139,39 @@ class Api:
 
     def beside(self, artifact: Artifact) -> "Api":
         """An Api for another model in the same worker, with the same settings and log."""
-        return Api(artifact, self._settings, self._hosting, self.log, telemetry=self._telemetry)
+        return Api(
+            artifact, self._settings, self._hosting, self.log, telemetry=self._telemetry, admission=self._admission
+        )
 
     def most_bytes(self, path: str, headers: Mapping[bytes, bytes]) -> tuple[int, str]:
         """The limit of a request's body, and the setting that it comes from."""
         if path == INVOCATIONS:
             return self._invocations.most_bytes()
+        if path in CHANNEL_OF:
+            return channels.most_bytes(path)
+        if path == v2.INFER:
+            return self._most_bytes
         if path not in (MANY, OUTCOMES):
             return SINGLE_BYTES, "one review" if path == REVIEW else "one application"
         return self._settings.most_bytes(bulk=is_bulk(headers.get(b"content-type", b"")))
 
     async def answer(self, path: str, request: Request) -> Answer:
-        """Answers a request to one of `ROUTES` or `REVIEWING`, or to /invocations, whatever is wrong with it."""
+        """Answers a request to a route of `ROUTES`, `REVIEWING` or `CHANNEL_OF`, /invocations or `INFER`, whatever is
+        wrong."""
         started = time.perf_counter()
         size, request_id = size_of(request.body), self.request_id(request.headers)
+        short = path == ONE or is_short(path, request.headers)
+        if short and not self._admission.enter(started):
+            _close(request.body)
+            await self._admission.refuse()
+            return self._finished(path, request, _refused(OVERLOADED, path), size, request_id, time.perf_counter())
         metrics.IN_PROGRESS.value += 1
         try:
             worked = await self._worked(path, request, size, request_id, started)
         finally:
             metrics.IN_PROGRESS.value -= 1
+            if short:
+                self._admission.leave()
         return self._finished(path, request, worked, size, request_id, started)
 
     def too_late(self, path: str, headers: Mapping[bytes, bytes]) -> Answer:
@@ -150,7 +179,7 @@ class Api:
         error = ErrorAnswer("timeout", "the request was not whole, or not answered, within RISKLINE_TIMEOUT_S")
         started = time.perf_counter() - self._settings.timeout_s
         request = Request(headers, b"", b"")
-        return self._finished(path, request, _refused(error), 0, self.request_id(headers), started)
+        return self._finished(path, request, _refused(error, path), 0, self.request_id(headers), started)
 
     def _finished(
         self, path: str, request: Request, worked: Worked, size: int, request_id: str, started: float
@@ -160,9 +189,14 @@ class Api:
             (b"content-type", worked.media_type.encode()),
             (b"content-length", b"%d" % size_of(worked.body)),
             (b"x-request-id", request_id.encode()),
+            *worked.headers,
         ]
         if worked.status == 204:
             headers = headers[-1:]
+        if worked.error == OVERLOADED.error:
+            headers.append(RETRY_AFTER)
+        if path in REVIEWING:
+            headers.append((b"cache-control", b"no-store"))  # applicants' data
         if path == INVOCATIONS and (returned := attributes(request.headers)) is not None:
             headers.append((CUSTOM_ATTRIBUTES, returned))
         if request.query and b"timing=true" in request.query.split(b"&"):
@@ -185,7 +219,8 @@ class Api:
         self, route: str, answer: Answer, seconds: float, size: int, request_id: str, headers: Mapping[bytes, bytes]
     ) -> None:
         """Counts a request with a body of `size` bytes, and logs it where that is asked for."""
-        metrics.count_request(route, answer.status, seconds, counted_channel(headers), answer.error)
+        channel = CHANNEL_OF.get(route) or counted_channel(headers)
+        metrics.count_request(route, answer.status, seconds, channel, answer.error)
         if self._settings.access_log and self._telemetry.lines:
             self._telemetry.lines.add(
                 "request",
@@ -202,6 +237,7 @@ class Api:
         looked = -metrics.LOOK_EVERY_S
         while True:
             await asyncio.sleep(metrics.FLUSH_EVERY_S)
+            self._admission.look(time.perf_counter())
             try:
                 metrics.show_ready(self.is_ready)
                 if self.log:
@@ -235,41 +271,51 @@ class Api:
                 return await self._reviewing.answer(path, request)
             origin = Origin(channel_of(request.headers), request_id, started, trace_id(request.headers))
             key = idempotency_key(request.headers)
+            if path in CHANNEL_OF:
+                return await self._collect(request, origin._replace(channel=CHANNEL_OF[path]), key)
             if path == ONE:
                 return await self._predict(request, origin, self._explains(request), key)
             if path == INVOCATIONS:
                 return await self._invoke(request, origin, size, key)
+            if path == v2.INFER:
+                return await self._inference.answer(request, origin, self._explains(request), key, self._served)
             if path == MANY:
                 return await self._predict_batch(request, origin, key)
             return await self._explain(request, origin, key)
         except RisklineError as error:
-            return _refused(ErrorAnswer.of(error))
+            return _refused(ErrorAnswer.of(error), path)
         except Exception:
             about = {"request_id": request_id, "trace_id": trace_id(request.headers)}
             log.exception("unexpected error in %s", path, extra={"about": about})
-            return _refused(ErrorAnswer("internal_error", "something broke on our side; the log says what"))
+            return _refused(ErrorAnswer("internal_error", "something broke on our side; the log says what"), path)
         finally:
-            if not isinstance(request.body, bytes):
-                request.body.close()
+            _close(request.body)
 
     async def _invoke(self, request: Request, origin: Origin, size: int, key: str | None) -> Worked:
         if not size:
             return Worked(204, "", b"", {})
+        origin, unsure = channels.collected_before(request.headers, origin)
         asked = self._invocations.asked(request.headers, request.body, size)
         explain = self._explains(request) if asked.explain is None else asked.explain
         decision_id = asked.decision_id or key
         if asked.formats is None:
-            return await self._predict(request, origin, explain, decision_id)
+            return await self._predict(request, origin, explain, decision_id, unsure)
         many = bulk.Asked(request.body, *asked.formats, explain, origin, decision_id)
         worked = await self._bulk.answer(self._served, many)
         self._invocations.check_answer(worked.body)
         return worked
 
-    async def _predict(self, request: Request, origin: Origin, explain: bool, decision_id: str | None) -> Worked:
+    async def _collect(self, request: Request, origin: Origin, key: str | None) -> Worked:
+        explain, least = self._explains(request), self._settings.low_confidence
+        return await channels.collect(request, origin, explain, key, least, self._served.turn, self._threads)
+
+    async def _predict(
+        self, request: Request, origin: Origin, explain: bool, decision_id: str | None, unsure: Sequence[str] = ()
+    ) -> Worked:
         started = time.perf_counter()
         row = _application(request)
         decoded = time.perf_counter()
-        answered = await self._served.turn.score(Asked(row, explain, origin, decoded, decision_id))
+        answered = await self._served.turn.score(Asked(row, explain, origin, decoded, decision_id, unsure))
         error = "" if answered.refused is None else answered.refused.code
         seconds = {"decode": decoded - started, **answered.seconds}
         return Worked(STATUS[error] if error else 200, JSON, answered.json.encode(), seconds, error)
@@ -324,8 +370,23 @@ def _application(request: Request) -> Row:
     return row
 
 
-def _refused(error: ErrorAnswer) -> Worked:
-    return Worked(STATUS[error.error], JSON, to_json(error), {}, error.error)
+def is_short(path: str, headers: Mapping[bytes, bytes]) -> bool:
+    """Whether a request is scored within a turn of the event loop; others take a thread for as long as they need."""
+    if path == v2.INFER:
+        return v2.is_short(headers)
+    if path in CHANNEL_OF:
+        return path != channels.MAIL
+    return path == ONE or (path in (MANY, INVOCATIONS) and not bulk.takes_long(headers))
+
+
+def _close(body: Body) -> None:
+    if not isinstance(body, bytes):
+        body.close()
+
+
+def _refused(error: ErrorAnswer, path: str = "") -> Worked:
+    body = v2.error_body(error) if path == v2.INFER else to_json(error)
+    return Worked(STATUS[error.error], JSON, body, {}, error.error)
 
 
 def _server_timing(seconds: Mapping[str, float]) -> bytes:

@@ -6,8 +6,9 @@ Large ones have a thread of their own and answer once the last of their decision
 import asyncio
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import Executor, Future
+from threading import Event
 from typing import NamedTuple
 
 from decisions.record import Origin
@@ -15,7 +16,7 @@ from preprocessing.encode import Batch
 from preprocessing.errors import BatchTooLarge
 from serving import metrics
 from serving.bodies import Body, as_file, new_file, whole
-from serving.formats import JSON, Format
+from serving.formats import JSON, Format, is_bulk
 from serving.invocations import ONE as ONE_APPLICATION
 from serving.logs import DecisionLog
 from serving.messages import Worked
@@ -28,6 +29,10 @@ INLINE_BYTES = 32 * 1024  # so much JSON is scored before a thread would have st
 MOST_BEING_RECORDED = 4  # blocks of one body; then it waits, so that the others' decisions get their turn
 
 _Recording = deque["Future[Scores]"]  # blocks on their way to the disk
+
+
+class GivenUp(Exception):
+    """It took too long, and its caller has been told so."""
 
 
 class Asked(NamedTuple):
@@ -51,10 +56,14 @@ class Bulk:
     async def answer(self, served: Served, asked: Asked) -> Worked:
         """Small bodies are scored at once, unless they may have been before: looking that up takes a thread."""
         if _is_little(asked) and (asked.key is None or served.recorder is None):
-            worked, recording = self._answered(served, asked)
+            worked, recording = self._answered(served, asked, Event())
         else:
-            loop = asyncio.get_running_loop()
-            worked, recording = await loop.run_in_executor(self._threads, self._answered, served, asked)
+            loop, given_up = asyncio.get_running_loop(), Event()
+            try:
+                worked, recording = await loop.run_in_executor(self._threads, self._answered, served, asked, given_up)
+            except asyncio.CancelledError:
+                given_up.set()
+                raise
         if not recording:
             return worked
         started = time.perf_counter()
@@ -66,13 +75,13 @@ class Bulk:
             raise
         return worked._replace(seconds={**worked.seconds, "record": time.perf_counter() - started})
 
-    def _answered(self, served: Served, asked: Asked) -> tuple[Worked, _Recording]:
+    def _answered(self, served: Served, asked: Asked, given_up: Event) -> tuple[Worked, _Recording]:
         """The answer, which may leave once what is still being recorded is."""
         seconds: dict[str, float] = {}
         recording: _Recording = deque()
         answer = new_file()
         try:
-            scored = self._scored(served, asked, seconds)
+            scored = self._scored(served, asked, seconds, given_up)
             answers = _recorded(served.recorder, scored, asked, recording) if served.recorder else _scores(scored)
             if served.decision_log:
                 answers = _logged(served.decision_log, answers, asked)
@@ -82,8 +91,13 @@ class Bulk:
             raise
         return Worked(200, asked.wanted.media_type, whole(answer), seconds), recording
 
-    def _scored(self, served: Served, asked: Asked, seconds: dict[str, float]) -> Iterator[tuple[Batch, Scores]]:
-        """Block by block; the time that each stage took is added to `seconds`."""
+    def _scored(
+        self, served: Served, asked: Asked, seconds: dict[str, float], given_up: Event
+    ) -> Iterator[tuple[Batch, Scores]]:
+        """Block by block; the time that each stage took is added to `seconds`.
+
+        A few bytes may be millions of rows: once nobody waits for the answer any more, no further block is read.
+        """
         is_one = asked.sent is ONE_APPLICATION
         most_rows, setting = self._settings.most_rows(bulk=asked.sent.media_type != JSON)
         rows = 0
@@ -93,6 +107,8 @@ class Bulk:
             batch = next(batches, None)
             if batch is None:
                 return
+            if given_up.is_set():
+                raise GivenUp
             places = range(len(batch.matrix))
             rows += len(places)
             if rows > most_rows:
@@ -143,6 +159,12 @@ def _logged(decision_log: DecisionLog, answers: Iterator[Scores], asked: Asked) 
 def _scores(scored: Iterator[tuple[Batch, Scores]]) -> Iterator[Scores]:
     for _, scores in scored:
         yield scores
+
+
+def takes_long(headers: Mapping[bytes, bytes]) -> bool:
+    """Whether a body of many applications is one for a thread, by what its headers say."""
+    length = headers.get(b"content-length", b"")
+    return is_bulk(headers.get(b"content-type", b"")) or not length.isdigit() or int(length) > INLINE_BYTES
 
 
 def _is_little(asked: Asked) -> bool:

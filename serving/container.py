@@ -11,6 +11,7 @@ program that does the work, so that signals reach it.
 import http.client
 import os
 import socket
+import ssl
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -20,6 +21,7 @@ BUILT_IN_MODEL = Path("/opt/riskline/model")
 # SageMaker and Docker kill 30 s and 10 s after SIGTERM; workers cut off what then still runs end within a few seconds
 DRAIN_S = 20
 HEALTHY_WITHIN_S = 2
+ANYWHERE = "0.0.0.0"  # noqa: S104 - a container's address is its own; what of it others reach is the engine's matter
 USAGE = "the image knows `serve` (what it does by itself), `score IN OUT` and `health`"
 
 
@@ -67,7 +69,7 @@ def command(arguments: Sequence[str], environment: Mapping[str, str]) -> list[st
     """The program that `serve` or `score` stands for; StartError for anything else."""
     name, *options = arguments or ["serve"]
     if name == "serve":
-        where = ["--host", environment.get("BENTOML_HOST", "0.0.0.0"), "--port", str(port(environment))]  # noqa: S104
+        where = ["--host", environment.get("BENTOML_HOST", ANYWHERE), "--port", str(port(environment))]
         drain = ["--timeout-graceful-shutdown", str(DRAIN_S)]
         return [sys.executable, "-m", "bentoml", "serve", "service:Riskline", *where, *drain, *options]
     if name == "score":
@@ -86,9 +88,16 @@ def check_free(host: str, number: int) -> None:
 
 
 def is_healthy(host: str, number: int) -> bool:
-    """Whether the service answers that it is ready."""
-    here = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104
-    connection = http.client.HTTPConnection(here, number, timeout=HEALTHY_WITHIN_S)
+    """Whether the service answers that it is ready, by HTTP or, where it was started with a certificate, by HTTPS."""
+    here = {ANYWHERE: "127.0.0.1", "::": "::1"}.get(host, host)
+    # the certificate is made out to another name than this, and nothing secret is said
+    anybody = ssl._create_unverified_context()  # noqa: S323 - see above
+    return _is_ready(http.client.HTTPConnection(here, number, timeout=HEALTHY_WITHIN_S)) or _is_ready(
+        http.client.HTTPSConnection(here, number, timeout=HEALTHY_WITHIN_S, context=anybody)
+    )
+
+
+def _is_ready(connection: http.client.HTTPConnection) -> bool:
     try:
         connection.request("GET", "/readyz")
         return connection.getresponse().status == http.HTTPStatus.OK
@@ -99,7 +108,7 @@ def is_healthy(host: str, number: int) -> bool:
 
 
 def main() -> None:
-    host = os.environ.get("BENTOML_HOST", "0.0.0.0")  # noqa: S104
+    host = os.environ.get("BENTOML_HOST", ANYWHERE)
     try:
         if sys.argv[1:] == ["health"]:
             sys.exit(0 if is_healthy(host, port(os.environ)) else 1)

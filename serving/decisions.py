@@ -1,6 +1,6 @@
-"""Where the paths of decisions lead, in front of both lanes: to the worker's `Api`, like all that is to be answered.
+"""Where the paths of decisions and channels lead, in front of both lanes: to the worker's `Api`, like all others.
 
-    GET /decisions   GET /decisions/{id}   POST /decisions/{id}/review   POST /outcomes
+    GET /decisions   GET /decisions/{id}   POST /decisions/{id}/review   POST /outcomes   POST /channels/{channel}
 
 A caller may have chosen an id with slashes in it: whatever stands between the ends of the path is the id.
 """
@@ -10,6 +10,7 @@ from typing import NamedTuple
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from serving import metrics
+from serving.channels import CHANNEL_OF
 from serving.fastlane import FastLane, send_answer
 from serving.messages import NOT_READY, not_allowed
 from serving.reviewing import LIST, ONE_DECISION, OUTCOMES, REVIEW
@@ -46,6 +47,8 @@ def route_of(method: str, path: str) -> Route | None:
     """Which route a path is; None for those that are somebody else's."""
     if path == LIST:
         return Route(LIST, "GET", "")
+    if path in CHANNEL_OF:
+        return Route(path, "POST", "")
     if path == OUTCOMES:
         return Route(OUTCOMES, "POST", "")
     if not path.startswith(_PREFIX):

@@ -64,6 +64,12 @@ class InvalidRequest(RisklineError):
         return cls(f"{what} has {count}", problems[:MOST_PROBLEMS_TOLD])
 
 
+class InvalidTensor(RisklineError):
+    """A request of the Open Inference Protocol breaks a rule; the message names the tensor and the rule."""
+
+    code = "invalid_tensor"
+
+
 class NoRecord(RisklineError):
     code = "no_record"
 
@@ -82,11 +88,16 @@ class NoRoom(RisklineError):
 
 STATUS: dict[str, int] = {
     MalformedBody.code: 400,
+    "malformed_request": 400,
     InvalidHeader.code: 400,
+    InvalidTensor.code: 400,
     ArtifactError.code: 400,
+    "unauthorized": 401,
+    "forbidden": 403,
     NotFound.code: 404,
     UnknownDecision.code: 404,
     "method_not_allowed": 405,
+    "reload_refused": 409,
     NotAcceptable.code: 406,
     AlreadyLoaded.code: 409,
     Conflict.code: 409,
@@ -99,9 +110,13 @@ STATUS: dict[str, int] = {
     InvalidApplication.code: 422,
     InvalidBatch.code: 422,
     InvalidRequest.code: 422,
+    "quota_exceeded": 429,
+    "rate_limited": 429,
+    "head_too_large": 431,
     "internal_error": 500,
     NoRecord.code: 501,
     "not_ready": 503,
+    "overloaded": 503,
     NotRecorded.code: 503,
     StoreAway.code: 503,
     "timeout": 504,
@@ -121,3 +136,6 @@ class ErrorAnswer:
     @classmethod
     def of(cls, error: RisklineError) -> "ErrorAnswer":
         return cls(error.code, error.message, error.detail)
+
+
+OVERLOADED = ErrorAnswer("overloaded", "there is more to do than can be answered in time; ask again in a second")

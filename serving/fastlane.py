@@ -6,20 +6,22 @@ BentoML's middleware costs a request about a millisecond; scoring costs some 15 
 
 import asyncio
 from collections.abc import Callable, Collection
+from ipaddress import ip_address
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from serving import metrics
 from serving.api import ROUTES, Api
 from serving.bodies import ClientGone, receive_body, send_body
-from serving.errors import ErrorAnswer
-from serving.messages import Answer, Request, error_answer
+from serving.errors import ErrorAnswer, UnsupportedMediaType
+from serving.formats import format_of
+from serving.messages import Answer, Request, error_answer, text
 
 CHECK_EVERY_S = 1.0
 
 
 class Front:
-    """What stands before BentoML in either lane: no unknown path and no pickle gets further."""
+    """What stands before BentoML in either lane: no unknown path, no unknown type and so no pickle gets further."""
 
     def __init__(self, app: ASGIApp, known_paths: Collection[str]) -> None:
         self._bentoml = app
@@ -32,10 +34,7 @@ class Front:
             if path not in self._known_paths:
                 missing = ErrorAnswer("not_found", f"there is no {path[:64]}")
                 return await send_answer(send, error_answer(missing))
-            if b"pickle" in dict(scope["headers"]).get(b"content-type", b"").lower():
-                # BentoML refuses it in words of its own; under another name the Api refuses it in ours
-                others = [header for header in scope["headers"] if header[0] != b"content-type"]
-                scope = {**scope, "headers": [*others, (b"content-type", b"application/octet-stream")]}
+            scope = _as_logged(scope)
             if path == "/metrics":
                 metrics.flush()
         return await self._bentoml(scope, receive, send)
@@ -106,6 +105,33 @@ class FastLane:
                 self._late.add(task)
                 task.cancel()
         self._loop.call_later(CHECK_EVERY_S, self._check)
+
+
+def _as_logged(scope: Scope) -> Scope:
+    """The request as BentoML may see it, which logs its media type and its caller's address as they came.
+
+    X-Forwarded-For may say anything. Pickles BentoML refuses in words of its own, and of two types it takes the other.
+    """
+    told = {**scope, "client": scope["client"] if _is_address(scope.get("client")) else None}
+    if (sent := dict(scope["headers"]).get(b"content-type")) is not None:
+        others = [header for header in scope["headers"] if header[0] != b"content-type"]
+        told["headers"] = [*others, (b"content-type", _known(sent))]
+    return told
+
+
+def _is_address(client: tuple[str, int] | None) -> bool:
+    try:
+        return client is not None and bool(ip_address(client[0]))
+    except ValueError:
+        return False
+
+
+def _known(content_type: bytes) -> bytes:
+    """One of our media types, or one that the Api refuses."""
+    try:
+        return format_of(text(content_type)).media_type.encode()
+    except UnsupportedMediaType:
+        return b"application/octet-stream"
 
 
 async def send_answer(send: Send, answer: Answer) -> None:

@@ -83,10 +83,10 @@ def _write_csv_without_header(answers: Iterable[Scores], target: BinaryIO, expla
     write_csv(answers, target, explained, header=False)
 
 
-def _read_arrow(source: BinaryIO, most_rows: int) -> Iterator[Batch]:  # noqa: ARG001
+def _read_arrow(source: BinaryIO, most_rows: int) -> Iterator[Batch]:
     from preprocessing.tables import read_arrow
 
-    return read_arrow(source)
+    return read_arrow(source, most_rows)
 
 
 def _write_arrow(answers: Iterable[Scores], target: BinaryIO, explained: bool) -> None:

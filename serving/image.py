@@ -26,11 +26,16 @@ FROM base-container AS environment
 FROM environment AS application
 WORKDIR /opt/riskline/application
 COPY src/ ./
-RUN python -m compileall -q .
+RUN rm -r requirements && python -m compileall -q .
 
 FROM application AS verified-model
 COPY models/riskline/*/ /opt/riskline/model/
 RUN chmod -R u=rwX,go=rX /opt/riskline/model && python -m model.artifact /opt/riskline/model
+
+FROM verified-model AS sbom
+COPY src/requirements/ requirements/
+RUN python -m requirements.sbom --lock requirements/serving.txt \\
+        --model /opt/riskline/model --out /opt/riskline/sbom.json
 """
 # After the last stage BentoML copies the whole Bento for the user `bentoml`, and starts the Bento's entrypoint as him
 END = """

@@ -15,6 +15,7 @@ import contextlib
 import logging
 import mmap
 import os
+import resource
 import socket
 import ssl
 import struct
@@ -22,14 +23,23 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from serving.connections import Connection, Patience
 from serving.draining import DRAINING, LINGER_S
 
 log = logging.getLogger("riskline")
 
 MOST_WORKERS = 256
+AT_ONCE = 64  # connections; under load a turn of the loop is long, and who waits for it is not counted anywhere
+FULL_S = 0.05  # until the next look for a connection that could make room
 LEFT_TO_OTHERS_S = 0.001  # uvloop knows no shorter time
 BACKLOG = 2048  # BentoML's
+MOST_CONNECTIONS = 4096
+OTHER_FILES = 200  # that a worker has open, or may need: bodies, journals, the store
+LOOK_AT_CONNECTIONS_S = 1.0
 TRY_AGAIN_S = 1.0  # after an error such as too many open files
+# The loop's own are a minute to agree on TLS, and half a minute in which a caller may answer its end: with an idle
+# caller who does not, stopping would take longer than Docker and Kubernetes wait
+TLS_TIMES = {"ssl_handshake_timeout": 10.0, "ssl_shutdown_timeout": 2.0}
 LOOK_EVERY_S = 0.02
 _SLOT = struct.calcsize("i")
 
@@ -78,14 +88,21 @@ class Held:
 
 
 class Listener:
-    """Accepts from a listening socket, one connection a turn of the loop, as long as no other worker holds fewer.
+    """Accepts from a listening socket what connects, as long as no other worker holds fewer connections.
 
     In asyncio's terms it is a server; `protocol.shutdown` is what uvicorn calls on each connection after `close`.
     """
 
     def __init__(
-        self, held: Held, factory: Factory, sock: socket.socket, context: ssl.SSLContext | None, backlog: int = BACKLOG
+        self,
+        held: Held,
+        factory: Factory,
+        sock: socket.socket,
+        context: ssl.SSLContext | None,
+        backlog: int = BACKLOG,
+        most: int = MOST_CONNECTIONS,
     ) -> None:
+        self._most, self._patience = most, Patience()
         self._held, self._factory, self._ssl = held, factory, context
         self._socket = sock.dup()  # uvicorn closes its own before the last connections are accepted
         self._loop = asyncio.get_running_loop()
@@ -95,6 +112,7 @@ class Listener:
         self._socket.setblocking(False)
         self._socket.listen(backlog)  # again, where the last worker before this one has ended it
         self._loop.add_reader(self._socket, self._readable)
+        self._look()
 
     def close(self) -> None:
         """From now on the process drains; see the top of this file."""
@@ -123,10 +141,19 @@ class Listener:
         self._closed.set()
 
     def _readable(self) -> None:
-        if self._held.is_more_than_others():
-            self._pause(LEFT_TO_OTHERS_S)
-        else:
-            self._accept()
+        for _ in range(AT_ONCE):
+            if self._held.is_more_than_others():
+                return self._pause(LEFT_TO_OTHERS_S)
+            if self._held.connections > self._most and not self._patience.end_longest():
+                return self._pause(FULL_S)
+            if not self._accept():
+                return None
+        return None
+
+    def _look(self) -> None:
+        self._patience.look(self._loop.time())
+        if not self._closed.is_set():
+            self._loop.call_later(LOOK_AT_CONNECTIONS_S, self._look)
 
     def _pause(self, seconds: float) -> None:
         self._loop.remove_reader(self._socket)
@@ -134,7 +161,8 @@ class Listener:
 
     def _after_pause(self) -> None:
         self._loop.add_reader(self._socket, self._readable)
-        self._accept()
+        if self._held.connections <= self._most:
+            self._accept()
 
     def _accept(self) -> bool:
         try:
@@ -160,6 +188,7 @@ class Listener:
 
         def connection_lost(error: Exception | None) -> None:
             self._held.add(-1)
+            self._patience.forget(protocol)
             del protocol.__dict__["connection_lost"]
             protocol.connection_lost(error)
 
@@ -175,24 +204,39 @@ class Listener:
         protocol.__dict__["connection_lost"] = connection_lost
         protocol.__dict__["shutdown"] = shutdown
         try:
-            await self._loop.connect_accepted_socket(lambda: protocol, connection, ssl=self._ssl)
+            times = TLS_TIMES if self._ssl else {}
+            await self._loop.connect_accepted_socket(lambda: protocol, connection, ssl=self._ssl, **times)
         except OSError:  # the caller has gone already, or speaks no TLS
             if "connection_lost" in protocol.__dict__:
                 self._held.add(-1)
         else:
+            if isinstance(protocol, Connection) and "connection_lost" in protocol.__dict__:
+                self._patience.add(protocol, self._loop.time())
             if self._closing and "shutdown" in protocol.__dict__:  # uvicorn did not know it yet
                 protocol.shutdown()
 
 
-def spread_connections(held: Held) -> None:
-    """Has the servers that are started on the running loop from now on, with a socket, share their connections."""
+def files() -> int:
+    """How many files this process may have open, once it has taken what it may have."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    return most
+
+
+def spread_connections(held: Held, most: int = MOST_CONNECTIONS) -> None:
+    """Has the servers that are started on the running loop from now on, with a socket, share their connections.
+
+    No worker takes more than `most`, or than the system gives it files for.
+    """
+    own = files()
+    most = min(most, max(own - OTHER_FILES, own // 2))
     loop = asyncio.get_running_loop()
     loop_creates = loop.create_server
 
     async def create_server(factory: Factory, *args: Any, **options: Any) -> Any:
         if options.get("sock") is None:
             return await loop_creates(factory, *args, **options)
-        return Listener(held, factory, options["sock"], options.get("ssl"), options.get("backlog", BACKLOG))
+        return Listener(held, factory, options["sock"], options.get("ssl"), options.get("backlog", BACKLOG), most)
 
     # uvicorn, which BentoML starts, asks its loop for a server and has no other way to be given one
     setattr(loop, "create_server", create_server)  # noqa: B010 - mypy knows it as a method

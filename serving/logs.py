@@ -134,5 +134,4 @@ def log_to_stdout() -> None:
     handler = logging.StreamHandler(os.fdopen(os.dup(_STDOUT), "w", buffering=1))
     handler.setFormatter(JsonFormatter())
     logger.handlers = [handler]
-    logger.setLevel(logging.INFO)
     logger.propagate = False

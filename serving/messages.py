@@ -1,6 +1,6 @@
 """A request and its answer between an edge and the `Api`: no server's and no framework's."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from pydantic_core import to_json
@@ -15,7 +15,7 @@ Headers = list[tuple[bytes, bytes]]
 class Request(NamedTuple):
     """A request as it came: header names in lower case, the query string, and a body that may be over the limit.
 
-    `decision_id` is what its path names, on routes that have one.
+    `decision_id` is what its path names, on routes that have one: a decision, or the version of the model.
     """
 
     headers: Mapping[bytes, bytes]
@@ -25,13 +25,15 @@ class Request(NamedTuple):
 
 
 class Worked(NamedTuple):
-    """What a route has made of a request, before it gets its headers. `seconds` by stage; `error`: its code."""
+    """What a route has made of a request, before it gets its headers, but for those that only the route can know.
+    `seconds` by stage; `error`: its code."""
 
     status: int
     media_type: str
     body: Body
     seconds: Mapping[str, float]
     error: str = ""
+    headers: Sequence[tuple[bytes, bytes]] = ()
 
 
 class Answer(NamedTuple):
@@ -64,4 +66,5 @@ def text(header: bytes | None) -> str | None:
     return None if header is None else header.decode("latin-1")
 
 
+RETRY_AFTER = (b"retry-after", b"1")
 NOT_READY = error_answer(ErrorAnswer("not_ready", "the model has not proved itself yet"))

@@ -43,6 +43,10 @@ REQUESTS = Counter(
     ["route", "status", "channel"],
 )  # fmt: skip
 REJECTED = Counter("riskline_rejected_total", "Whole requests answered with an error, by its code.", ["reason"])
+KEYS = Counter(
+    "riskline_key_requests_total", "Requests by the id of their key, and what became of them at the gate.",
+    ["key", "result"],
+)  # fmt: skip
 IN_PROGRESS = Level("riskline_requests_in_progress", "Requests whose bodies are whole and that have no answer yet.")
 DURATION = Histogram(
     "riskline_request_duration_seconds", "From the whole body's arrival to the answer, by route.", ["route"], _SECONDS
@@ -74,7 +78,9 @@ SHADOW_DROPPED = Counter(
     ["why"],
 )  # fmt: skip
 PROMOTIONS = Counter(
-    "riskline_promotions_total", "Promoted models that a worker has taken up, or refused to.", ["result"]
+    "riskline_promotions_total",
+    "Changed models that a worker has taken up, and changes of any kind that it has refused.",
+    ["result"],
 )
 RETRIES = Counter("riskline_store_retries_total", "Puts that the store had no room for at first.", [])
 CPU = Counter("riskline_process_cpu_seconds_total", "Processor time of all workers.", [])
@@ -124,6 +130,7 @@ OPEN_FILES = Gauge(
 _GATHERED = (
     REQUESTS,
     REJECTED,
+    KEYS,
     IN_PROGRESS,
     DURATION,
     STAGES,
@@ -146,6 +153,7 @@ _GATHERED = (
 _TIERS = [(tier,) for tier in TIERS]
 _KNOWN = {field.name for field in FIELDS}
 _answered: deque[tuple[str, int, float, Channel, str]] = deque()  # requests to be counted
+_asked: deque[tuple[str, str]] = deque()  # keys and results to be counted
 _scored: deque[tuple[Scores, Mapping[str, float], Sequence[float]]] = deque()  # small batches to be counted
 
 
@@ -155,6 +163,11 @@ def count_request(route: str, status: int, seconds: float, channel: Channel = "a
     if len(_answered) >= AT_ONCE:
         with _lock:
             _count_what_waits()
+
+
+def count_key(key: str, result: str) -> None:
+    """Counts a request that brought a known key: allowed, forbidden, or the code of the limit that it met."""
+    _asked.append((key, result))
 
 
 def count_scores(scores: Scores, stages: Mapping[str, float], waits: Sequence[float] = ()) -> None:
@@ -169,6 +182,8 @@ def count_scores(scores: Scores, stages: Mapping[str, float], waits: Sequence[fl
 def _count_what_waits() -> None:
     while _answered:
         _count_request(*_answered.popleft())
+    while _asked:
+        KEYS.add(_asked.popleft())
     while _scored:
         _count_scores(*_scored.popleft())
 

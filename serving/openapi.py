@@ -4,7 +4,6 @@ BentoML's generator knows nothing of our errors, and its page loads a tracker fr
 Swagger UI files that come with BentoML are used as they are.
 """
 
-from http import HTTPStatus
 from typing import Any
 
 from pydantic import TypeAdapter
@@ -19,8 +18,13 @@ from serving.api import Batch, Results
 from serving.errors import ErrorAnswer
 from serving.explanation import Explanation
 from serving.formats import FORMATS, JSON
+from serving.gate import OPEN
+from serving.openapi_channels import channel_paths
+from serving.openapi_operating import OPERATING_MODELS, error, invoke_path, operating_paths
 from serving.openapi_reviewing import REVIEWING_MODELS, reviewing_paths
+from serving.openapi_v2 import V2_MODELS, v2_error, v2_paths
 from serving.scorer import Score
+from serving.v2 import is_v2
 
 EXAMPLE = {field.name: field.kind.example for field in FIELDS}
 REFUSED_EXAMPLE = {**EXAMPLE, "unheard_of": 1}
@@ -51,17 +55,31 @@ PARAMETERS = [
         "name": "X-Request-Id",
         "in": "header",
         "description": "Comes back with the answer; one is made where none is sent. At most 128 ASCII characters.",
-        "schema": {"type": "string"},
+        "schema": {"type": "string", "pattern": "^[!-~]{1,128}$"},
     },
 ]
 SAGEMAKER_HEADERS = [
-    {"name": name, "in": "header", "description": description, "schema": {"type": "string"}}
-    for name, description in (
-        ("X-Amzn-SageMaker-Custom-Attributes", "Come back with the answer; at most 1,024 visible ASCII characters."),
-        ("X-Amzn-SageMaker-Inference-Id", "Becomes the decision's id, in a batch followed by `-` and the row from 1."),
-        ("X-Amzn-SageMaker-Enable-Explanations", "`true` gives reasons as `?explain=true` does."),
+    {"name": name, "in": "header", "description": description, "schema": {"type": "string", "pattern": pattern}}
+    for name, description, pattern in (
+        (
+            "X-Amzn-SageMaker-Custom-Attributes",
+            "Come back with the answer; at most 1,024 visible ASCII characters.",
+            "^[ -~]{0,1024}$",
+        ),
+        (
+            "X-Amzn-SageMaker-Inference-Id",
+            "Becomes the decision's id, in a batch followed by `-` and the row from 1.",
+            r"^[!#-\[\]-~]{1,64}$",
+        ),
+        (
+            "X-Amzn-SageMaker-Enable-Explanations",
+            "`true` gives reasons as `?explain=true` does.",
+            "^[ -~]*$",
+        ),
     )
 ]
+KEY = "An API key: `riskline_<id>_<secret>`. The header X-API-Key may bring it instead."
+_REFUSALS = (400, 404, 409, 410, 413, 415, 422, 500, 503, 504)  # 404: of an endpoint that has models by name alone
 _ONE_OR_MANY = {"body": ("Application", "Batch"), "answer": ("Score", "Results")}
 
 # The page that BentoML serves at "/" without its tracker and its banner
@@ -92,6 +110,8 @@ def document() -> dict[str, Any]:
         ("Results", "serialization", TypeAdapter(Results)),
         ("ErrorAnswer", "serialization", TypeAdapter(ErrorAnswer)),
         *REVIEWING_MODELS,
+        *OPERATING_MODELS,
+        *V2_MODELS,
     ]
     _, definitions = TypeAdapter.json_schemas(models, ref_template="#/components/schemas/{model}")
     return {
@@ -102,45 +122,58 @@ def document() -> dict[str, Any]:
             "description": "Scores applications into low, medium or high risk, with the probability behind it.",
         },
         "servers": [{"url": "."}],
-        "paths": {
-            "/predict": _scoring(
-                "Score one application", "Application", EXAMPLE, "Score", SCORE_EXAMPLE, (400, 413, 415, 422, 500, 504)
-            ),
-            "/predict_batch": _scoring(
-                "Score many applications: each gets its score or its own error, in order",
-                "Batch",
-                {"applications": [EXAMPLE, REFUSED_EXAMPLE]},
-                "Results",
-                {"results": [SCORE_EXAMPLE, _error_example()]},
-                (400, 406, 413, 415, 422, 500, 504),
-                others=tuple(media_type for media_type in FORMATS if media_type != JSON),
-            ),
-            "/explain": _scoring(
-                "Score one application and say what its score consists of, and what would change it",
-                "Application",
-                EXAMPLE,
-                "Explanation",
-                None,
-                (400, 413, 415, 422, 500, 504),
-            ),
-            **reviewing_paths(),
-            "/ping": _probe(
-                "SageMaker's probe: 200 with an empty body once the model has scored its golden rows right"
-            ),
-            "/invocations": _invocations(),
-            "/execution-parameters": _shown("What a batch transform job of SageMaker is told to do", JSON, "object"),
-            "/model": _shown("The running model: its versions and its manifest", JSON, "object"),
-            "/model/report": _shown("The report that the running model's training wrote", "text/html"),
-            "/drift": _drift(),
-            "/livez": _probe("200 while the process answers at all"),
-            "/readyz": _probe(
-                "200 once the model has scored its golden rows right; 503 while so much waits for the store of "
-                "decisions that no more are made"
-            ),
-            "/metrics": _probe("Prometheus metrics, summed over all workers"),
+        "paths": _guarded(_paths()),
+        "components": {
+            "schemas": definitions["$defs"],
+            "securitySchemes": {"key": {"type": "http", "scheme": "bearer", "description": KEY}},
         },
-        "components": {"schemas": definitions["$defs"]},
     }
+
+
+def _paths() -> dict[str, Any]:
+    return {
+        "/predict": _scoring(
+            "Score one application",
+            "Application",
+            EXAMPLE,
+            "Score",
+            SCORE_EXAMPLE,
+            _REFUSALS,
+        ),
+        "/predict_batch": _scoring(
+            "Score many applications: each gets its score or its own error, in order",
+            "Batch",
+            {"applications": [EXAMPLE, REFUSED_EXAMPLE]},
+            "Results",
+            {"results": [SCORE_EXAMPLE, _error_example()]},
+            (406, *_REFUSALS),
+            others=tuple(media_type for media_type in FORMATS if media_type != JSON),
+        ),
+        "/explain": _scoring(
+            "Score one application and say what its score consists of, and what would change it",
+            "Application",
+            EXAMPLE,
+            "Explanation",
+            None,
+            _REFUSALS,
+        ),
+        **channel_paths(PARAMETERS),
+        **reviewing_paths(),
+        "/invocations": (invocations := _invocations()),
+        "/models/{name}/invoke": invoke_path(invocations),
+        **v2_paths(PARAMETERS),
+        **operating_paths(),
+    }
+
+
+def _guarded(paths: dict[str, Any]) -> dict[str, Any]:
+    """The paths, with what those that want a key may answer. A service without keys asks nobody for one."""
+    for path in paths.keys() - OPEN:
+        for operation in paths[path].values():
+            operation["security"] = [{"key": []}, {}]
+            for status in (401, 403, 429):
+                operation["responses"][str(status)] = v2_error(status) if is_v2(path) else error(status)
+    return paths
 
 
 def _error_example() -> Any:
@@ -162,7 +195,7 @@ def _scoring(
     in_other_forms = {media_type: {"schema": {"type": "string", "format": "binary"}} for media_type in others}
     responses = {"200": {"description": "Scored", "content": _json(answer, answer_example) | in_other_forms}}
     for status in errors:
-        responses[str(status)] = {"description": HTTPStatus(status).phrase, "content": _json("ErrorAnswer")}
+        responses[str(status)] = error(status)
     content = {"required": True, "content": _json(body, body_example) | in_other_forms}
     return {"post": {"summary": summary, "parameters": PARAMETERS, "requestBody": content, "responses": responses}}
 
@@ -175,7 +208,7 @@ def _invocations() -> dict[str, Any]:
         EXAMPLE,
         "Score",
         SCORE_EXAMPLE,
-        (400, 406, 413, 415, 422, 500, 503, 504),
+        (406, *_REFUSALS),
         others=tuple(media_type for media_type in FORMATS if media_type != JSON),
     )
     post = route["post"]
@@ -184,24 +217,6 @@ def _invocations() -> dict[str, Any]:
     post["responses"]["200"]["content"][JSON]["schema"] = one_or_many["answer"]
     post["responses"]["204"] = {"description": "The body was empty"}
     return route
-
-
-def _drift() -> dict[str, Any]:
-    summary = (
-        "How far what is scored has moved away from training, over all workers; a page where Accept prefers text/html"
-    )
-    route = _shown(summary, JSON, "object")
-    route["get"]["responses"]["200"]["content"]["text/html"] = {"schema": {"type": "string"}}
-    return route
-
-
-def _probe(summary: str) -> dict[str, Any]:
-    return _shown(summary, "text/plain")
-
-
-def _shown(summary: str, media_type: str, schema_type: str = "string") -> dict[str, Any]:
-    response = {"description": summary, "content": {media_type: {"schema": {"type": schema_type}}}}
-    return {"get": {"summary": summary, "responses": {"200": response}}}
 
 
 def _json(schema: str, example: Any = None) -> dict[str, Any]:

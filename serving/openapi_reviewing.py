@@ -3,12 +3,13 @@
 from http import HTTPStatus
 from typing import Annotated, Any
 
-from pydantic import BaseModel, Field, TypeAdapter
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
 from decisions.review import Outcome, Query, Review
 from serving.errors import ErrorAnswer
 from serving.formats import JSON
 from serving.outcomes import OUTCOME_FORMATS, Taken
+from serving.proving import More
 from serving.reviewing import LIST, ONE_DECISION, OUTCOMES, REVIEW, Decision, Decisions
 
 _ID = {"name": "id", "in": "path", "required": True, "schema": {"type": "string"}, "description": "A `decision_id`."}
@@ -16,6 +17,8 @@ _ID = {"name": "id", "in": "path", "required": True, "schema": {"type": "string"
 
 class Outcomes(BaseModel):
     """Many outcomes in one request."""
+
+    model_config = ConfigDict(extra="forbid")
 
     outcomes: Annotated[list[Outcome], Field(description="At most RISKLINE_MAX_ROWS of them.")]
 
@@ -44,15 +47,15 @@ def reviewing_paths() -> dict[str, Any]:
         LIST: {
             "get": {
                 "summary": "List decisions, page by page",
-                "parameters": _query_parameters(),
+                "parameters": _query_parameters(Query),
                 "responses": _responses("Decisions", (422, 501, 503, 504)),
             }
         },
         ONE_DECISION: {
             "get": {
                 "summary": "Show a decision with its application, its place in the record, reviews and outcomes",
-                "parameters": [_ID],
-                "responses": _responses("Decision", (404, 501, 503, 504)),
+                "parameters": [_ID, *_query_parameters(More)],
+                "responses": _responses("Decision", (404, 422, 501, 503, 504)),
             }
         },
         REVIEW: {
@@ -73,9 +76,9 @@ def reviewing_paths() -> dict[str, Any]:
     }
 
 
-def _query_parameters() -> list[dict[str, Any]]:
+def _query_parameters(query: type[BaseModel]) -> list[dict[str, Any]]:
     """The fields of a query, each as a parameter of its own."""
-    schema = TypeAdapter(Query).json_schema()
+    schema = query.model_json_schema()
     return [
         {"name": name, "in": "query", "description": described.pop("description", ""), "schema": described}
         for name, described in schema["properties"].items()

@@ -84,7 +84,7 @@ class Recorder:
             scores.probability,
             scores.tier,
             scores.points,
-            self._policy.to_review(scores.probability, scores.tier, self._outside(scores)),
+            self._policy.to_review(scores.probability, scores.tier, self._outside(scores), batch.unsure.keys()),
             {row: warnings_json(warnings) for row, warnings in scores.warnings.items()},
             {row: scores.reasoning.as_json(ranked) for row, ranked in (scores.reasons or {}).items()},
             scores.refused,

@@ -13,6 +13,7 @@ from pydantic_core import to_json
 
 from decisions.desk import Desk
 from decisions.log import Log
+from decisions.proof import Proof
 from decisions.record import Channel
 from decisions.review import Page, Query, Review, Verdict, Whole
 from model.policy import Tier, Why
@@ -22,6 +23,7 @@ from serving.errors import InvalidRequest, NoRecord
 from serving.formats import JSON, format_of
 from serving.messages import Request, Worked, text
 from serving.outcomes import OUTCOME_FORMATS, add_outcomes
+from serving.proving import More, Replayed, Replaying
 from serving.settings import Settings
 
 LIST, ONE_DECISION, REVIEW, OUTCOMES = "/decisions", "/decisions/{id}", "/decisions/{id}/review", "/outcomes"
@@ -79,6 +81,24 @@ class GivenOutcome(BaseModel):
     time: str
 
 
+class SentValue(BaseModel):
+    """A value as it came, under the name that its sender knows it by."""
+
+    key: str
+    value: str | float | bool | None
+    confidence: Annotated[float | None, Field(description="Of whoever read it for us.")] = None
+
+
+class Source(BaseModel):
+    """A channel's payload: the sha256 of its bytes, and what it said of each field. Other keys of it meant none."""
+
+    sha256: str
+    form: str = ""
+    fields: dict[str, SentValue] = {}
+    unused: list[str] = []
+    unsure: Annotated[list[str], Field(description="Fields that were read with little confidence.")] = []
+
+
 class Chained(BaseModel):
     """A record's place: sha256(hash of the record before ‖ digest ‖ facts) is its hash. Both are in hexadecimal."""
 
@@ -97,9 +117,14 @@ class Decision(BaseModel):
     application: Annotated[dict[str, Any] | None, Field(description="As it was decided on; null once it is forgotten.")]
     warnings: list[dict[str, Any]] | None
     reasons: Annotated[list[dict[str, Any]] | None, Field(description="Null where nobody had asked for them, too.")]
+    source: Annotated[
+        Source | None, Field(description="What a channel sent for it; null where the application came as it is.")
+    ]
     reviews: Annotated[list[GivenReview], Field(description="Older ones first; the newest of each reviewer counts.")]
     outcomes: list[GivenOutcome]
     record: Chained
+    proof: Annotated[Proof | None, Field(description="Only with `proof=true`.")] = None
+    replay: Annotated[Replayed | None, Field(description="Only with `replay=true`.")] = None
 
 
 class Reviewing:
@@ -107,6 +132,7 @@ class Reviewing:
 
     def __init__(self, log: Log | None, settings: Settings) -> None:
         self._desk = None if log is None else Desk(log)
+        self._replaying = None if log is None else Replaying(log.folder)
         self._settings = settings
 
     async def answer(self, route: str, request: Request) -> Worked:
@@ -118,12 +144,20 @@ class Reviewing:
         if route == LIST:
             return JSON, page_json(desk.page(_query(request.query)))
         if route == ONE_DECISION:
-            return JSON, _as_json(desk.get(request.decision_id))
+            return JSON, self._decision(desk, request.decision_id, _more(request.query))
         if route == REVIEW:
             return JSON, _as_json(desk.review(request.decision_id, _review(request)))
         media_type = format_of(text(request.headers.get(b"content-type")), OUTCOME_FORMATS).media_type
         most_rows = self._settings.most_rows(bulk=media_type != JSON)
         return media_type, add_outcomes(media_type, request.body, most_rows, desk.add_outcomes)
+
+    def _decision(self, desk: Desk, id_: str, more: More) -> bytes:
+        if more.proof == "true":
+            whole, proof = desk.proved(id_)
+        else:
+            whole, proof = desk.get(id_), None
+        replayed = self._replaying.replayed(whole.record) if self._replaying and more.replay == "true" else None
+        return _as_json(whole, proof, replayed)
 
     def close(self) -> None:
         if self._desk:
@@ -131,12 +165,27 @@ class Reviewing:
 
 
 def _query(sent: bytes) -> Query:
-    pairs = [pair for pair in parse_qsl(sent.decode("latin-1"), keep_blank_values=True) if pair[0] != "timing"]
+    """Every parameter must be known, but for the one that any route takes."""
+    pairs = [pair for pair in _pairs(sent) if pair[0] != "timing"]
+    return _valid(lambda: Query.model_validate_strings(_once(pairs)), "the query")
+
+
+def _more(sent: bytes) -> More:
+    """Parameters of other names are nobody's."""
+    pairs = [pair for pair in _pairs(sent) if pair[0] in More.model_fields]
+    return _valid(lambda: More.model_validate(_once(pairs)), "the query")
+
+
+def _pairs(sent: bytes) -> list[tuple[str, str]]:
+    return parse_qsl(sent.decode("latin-1"), keep_blank_values=True)
+
+
+def _once(pairs: list[tuple[str, str]]) -> dict[str, str]:
     names = [name for name, _ in pairs]
     if twice := next((name for name in names if names.count(name) > 1), None):
         problem = Problem(twice[:LONGEST_NAME_REPEATED], "duplicate", "this parameter comes more than once")
         raise InvalidRequest("the query has 1 problem", [problem])
-    return _valid(lambda: Query.model_validate_strings(dict(pairs)), "the query")
+    return dict(pairs)
 
 
 def _review(request: Request) -> Review:
@@ -165,8 +214,11 @@ def page_json(page: Page) -> bytes:
     return f'{{"decisions":[{",".join(rows)}],"next":{following}}}'.encode()
 
 
-def _as_json(whole: Whole) -> bytes:
+def _as_json(whole: Whole, proof: Proof | None = None, replayed: Replayed | None = None) -> bytes:
     record, person = whole.record, whole.record.person or {}
+    more: dict[str, Any] = {} if proof is None else {"proof": proof}
+    if replayed is not None:
+        more["replay"] = replayed.model_dump(exclude_unset=True)
     return to_json(
         {
             "facts": record.fact,
@@ -175,6 +227,7 @@ def _as_json(whole: Whole) -> bytes:
             "application": person.get("application"),
             "warnings": person.get("warnings"),
             "reasons": person.get("reasons"),
+            "source": person.get("source"),
             "reviews": [review._asdict() for review in whole.reviews],
             "outcomes": [outcome._asdict() for outcome in whole.outcomes],
             "record": {
@@ -183,5 +236,6 @@ def _as_json(whole: Whole) -> bytes:
                 "hash": record.hash.hex(),
                 "digest": record.digest.hex(),
             },
+            **more,
         }
     )

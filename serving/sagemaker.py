@@ -27,9 +27,15 @@ from serving.models import Models
 from serving.settings import Settings
 
 PING, PARAMETERS, MODELS = "/ping", "/execution-parameters", "/models"
-_INVOKE = "/invoke"
+INVOKE = "/invoke"
 _ALLOWED = {PING: "GET", PARAMETERS: "GET", INVOCATIONS: "POST"}
-_UNNAMED = ROUTES | {INVOCATIONS, "/model", "/model/report", "/drift"}  # the routes of the model that has no name
+_UNNAMED = ROUTES | {
+    INVOCATIONS,
+    "/model",
+    "/model/report",
+    "/model/thresholds",
+    "/drift",
+}  # the routes of the model that has no name
 _LARGEST_ORDER = 64 * 1024  # bytes of a request to load a model
 
 
@@ -66,8 +72,10 @@ class SageMaker:
             answer = not_allowed(method, path, _ALLOWED[path])
         elif path == PARAMETERS:
             answer = json_answer(self._parameters)
+        elif (api := self._lane.api()) is None:
+            answer = NOT_READY
         else:
-            answer = NOT_READY if self._lane.api() is None else _READY
+            answer = _READY if api.has_fellows else _TOO_FEW
         await self._answer(path, answer, 0.0, send)
 
     async def _of_models(self, path: str, scope: Scope, receive: Receive, send: Send) -> None:
@@ -79,8 +87,8 @@ class SageMaker:
                 assert self._folder is not None, "there are no such routes: this is a bug"
                 self._models = Models(self._folder, api)
             name = path[len(MODELS) + 1 :]
-            if name.endswith(_INVOKE) and scope["method"] == "POST":
-                name = name.removesuffix(_INVOKE)
+            if name.endswith(INVOKE) and scope["method"] == "POST":
+                name = name.removesuffix(INVOKE)
                 if (model := self._models.ready(name)) is None:
                     model = await asyncio.to_thread(self._models.api, name)
                 return await self._lane.serve(model, INVOCATIONS, scope, receive, send)
@@ -112,8 +120,8 @@ class SageMaker:
         if method == "DELETE":
             await asyncio.to_thread(models.unload, name)
             return json_answer(b"{}")
-        if name.endswith(_INVOKE):
-            return not_allowed(method, f"{MODELS}/…{_INVOKE}", "POST")
+        if name.endswith(INVOKE):
+            return not_allowed(method, f"{MODELS}/…{INVOKE}", "POST")
         raise NotFound(f"there is no {method} of a model")
 
     async def _answer(self, route: str, answer: Answer, seconds: float, send: Send) -> None:
@@ -132,4 +140,5 @@ async def _order(receive: Receive) -> bytes:
 _NAMELESS = error_answer(
     ErrorAnswer("not_found", "this endpoint has models by name only: POST /models/{name}/invoke, after POST /models")
 )
+_TOO_FEW = error_answer(ErrorAnswer("not_ready", "fewer than half of the workers live"))
 _READY = Answer(200, [(b"content-length", b"0")], b"")

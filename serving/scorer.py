@@ -20,7 +20,7 @@ from pydantic import Field
 
 from model.artifact import Artifact
 from model.policy import FEW, TIERS, Tier
-from preprocessing.encode import MODEL_FIELDS, Batch, Matrix
+from preprocessing.encode import FIELDS, MODEL_FIELDS, Batch, Matrix
 from preprocessing.errors import RisklineError
 from serving.reasons import Ranked, Reason, Reasoning
 from serving.settings import Against
@@ -33,7 +33,7 @@ class ScoreWarning:
     """Something about a scored application that a person should know; the score stands."""
 
     field: str
-    code: Literal["missing", "outside_training_range"]
+    code: Literal["missing", "outside_training_range", "low_confidence"]
     message: str
 
 
@@ -173,7 +173,11 @@ class Scorer:
         flags = self._flags_of_few(batch.matrix) if len(batch.matrix) <= FEW else self._flags_of_many(batch.matrix)
         if batch.refused:
             flags = [(row, flag) for row, flag in flags if row not in batch.refused]
-        return {row: self._words(flag) for row, flag in flags}
+        warnings = {row: self._words(flag) for row, flag in flags}
+        for row, names in batch.unsure.items():
+            if row not in batch.refused:
+                warnings[row] = (*warnings.get(row, ()), *(_UNSURE[name] for name in names))
+        return warnings
 
     def _flags_of_few(self, matrix: Matrix) -> list[tuple[int, bytes]]:
         """Unusual rows, with a byte for each field: 0 usual, 1 outside the training range, 2 missing."""
@@ -222,6 +226,11 @@ class Scorer:
             for field, low, high in zip(MODEL_FIELDS, self._low.tolist(), self._high.tolist(), strict=True)
         ]
 
+
+_UNSURE = {
+    field.name: ScoreWarning(field.name, "low_confidence", f"{field.kind.label} was read with little confidence")
+    for field in FIELDS
+}
 
 ID_LENGTH = 36
 # the first digit of the fourth group carries the variant in its two high bits

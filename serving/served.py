@@ -1,6 +1,6 @@
 """A model as a worker serves it: everything that depends on which model that is, in one value.
 
-Another model takes its place by one assignment (serving/switch.py). What is under way goes on with the one that it
+Another model takes its place by one assignment (serving/reload.py). What is under way goes on with the one that it
 began with, so nothing waits and no answer is made of two.
 """
 

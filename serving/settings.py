@@ -13,6 +13,7 @@ from decisions.target import SETTING
 from preprocessing.errors import RisklineError
 
 PREFIX = "RISKLINE_"
+LogLevel = Literal["debug", "info", "warning", "error"]
 Against = Literal["all", "just_passed"]  # whom reasons compare an applicant with
 
 
@@ -25,6 +26,16 @@ class Settings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
+    keys: str = Field(
+        "",
+        description="The file of API keys that `python -m serving.keys` writes; `none` lets everybody call who reaches "
+        "the service. Without either it starts on the loopback interface alone.",
+    )
+    live: str = Field(
+        "",
+        description="A JSON file with `model` or `log_level`: they go before the settings of these names, and can be "
+        "changed there while the service runs.",
+    )
     model: str = Field(
         "",
         description="A folder, a model.tar.gz or a tag of the BentoML model store, to serve it instead of the model "
@@ -62,8 +73,33 @@ class Settings(BaseModel):
         description="Largest body and largest answer of /invocations in MiB: raise it to 1024 for an asynchronous "
         "endpoint.",
     )
+    low_confidence: float = Field(
+        0.9,
+        ge=0,
+        le=1,
+        description="A value that was read off paper with less confidence gets a warning, and a person looks at the "
+        "decision.",
+    )
     timeout_s: float = Field(
         60, gt=0, description="Seconds after which a request that is still not answered gets a 504."
+    )
+    max_wait_ms: float = Field(
+        15,
+        gt=0,
+        description="Milliseconds that an application may wait for its answer; whom that cannot be kept for gets a 503 "
+        "at once. Raise it to answer more of a rush, later.",
+    )
+    max_bulk: int = Field(
+        32,
+        ge=1,
+        description="Most bodies of many applications, scanned mails and requests to /explain that one worker has "
+        "under way; who comes above it gets a 503.",
+    )
+    max_connections: int = Field(
+        4096,
+        ge=8,
+        description="Most connections of one worker, within what the system lets it open. One that comes above it "
+        "takes the place of the one that has been silent longest.",
     )
     explain: bool = Field(
         False, description="true gives reasons with every score; without it, those get them who ask with ?explain=true."
@@ -121,6 +157,7 @@ class Settings(BaseModel):
         "no model is mounted and RISKLINE_MODEL is not set: nobody chose the model in the image.",
     )
     access_log: bool = Field(False, description="true writes a JSON line for each request to stdout.")
+    log_level: LogLevel = Field("info", description="The least that the service says of itself on stdout.")
     log_decisions: float = Field(
         0,
         ge=0,

@@ -7,8 +7,9 @@ load, the larger the batch, and the call's fixed cost is shared.
 
 import asyncio
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
+from dataclasses import replace
 from typing import NamedTuple
 
 from decisions.record import Origin
@@ -30,14 +31,18 @@ class Asked(NamedTuple):
     origin: Origin
     decoded: float
     decision_id: str | None = None  # that its caller gave
+    unsure: Sequence[str] = ()  # the fields whose values were read with little confidence
 
 
 class Answered(NamedTuple):
-    """One row's answer as JSON, what refused it if anything did, and the seconds that its batch spent in each stage."""
+    """One row's answer as JSON, what refused it if anything did, the seconds that its batch spent in each stage, and
+    the batch's scores, in which it is `row`."""
 
     json: str
     refused: RisklineError | None
     seconds: Mapping[str, float]
+    scores: Scores
+    row: int
 
 
 ENOUGH = 64  # rows; more share the fixed cost no better, and those that wait should be answered
@@ -88,6 +93,8 @@ class Turn:
         try:
             started = time.perf_counter()
             batch = encode([asked.row for asked, _ in waiting])
+            if unsure := {number: asked.unsure for number, (asked, _) in enumerate(waiting) if asked.unsure}:
+                batch = replace(batch, unsure=unsure)
             encoded = time.perf_counter()
             scores = self._scorer.score(
                 batch,
@@ -120,7 +127,7 @@ class Turn:
     def _answer(self, waiting: _Waiting, scores: Scores, seconds: Mapping[str, float]) -> None:
         for row, ((_, future), answer) in enumerate(zip(waiting, json_rows(scores), strict=True)):
             if not future.done():  # its caller may have gone
-                future.set_result(Answered(answer, scores.refused.get(row), seconds))
+                future.set_result(Answered(answer, scores.refused.get(row), seconds, scores, row))
         if self._decision_log:
             self._decision_log.add(scores, [asked.origin for asked, _ in waiting])
 

@@ -62,6 +62,22 @@ anything = (
     | st.dictionaries(st.text(max_size=5), st.integers(), max_size=3)
 )
 
+
+def _writable(field: Field) -> st.SearchStrategy[Any]:
+    kind = field.kind
+    if isinstance(kind, Category):
+        return st.sampled_from(list(kind.values))
+    if kind.whole:
+        return st.integers(int(kind.low), int(kind.high)).map(float)
+    thousandths = st.integers(int(kind.low * 1000), int(kind.high * 1000))
+    return thousandths.map(lambda n: n / 1000)
+
+
+# valid applications whose numbers have at most three decimals
+writable_applications = st.fixed_dictionaries(
+    {field.name: _writable(field) if field.required else _writable(field) | st.none() for field in FIELDS}
+)
+
 EXAMPLE: dict[str, Any] = {field.name: field.kind.example for field in FIELDS}
 NUMBER = next(field for field in FIELDS if isinstance(field.kind, Number) and field.required)
 CATEGORY = next(field for field in FIELDS if isinstance(field.kind, Category))

@@ -43,7 +43,7 @@ CURLS = [
 
 @pytest.mark.slow
 def test_every_curl_answers_what_the_readme_shows(model_folder: Path) -> None:
-    assert len(CURLS) == 3
+    assert len(CURLS) == 5
     with running_server({"RISKLINE_MODEL": str(model_folder), "RISKLINE_WORKERS": "1"}) as server:
         for command, shown in CURLS:
             answer = answered(command, server)

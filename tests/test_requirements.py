@@ -26,9 +26,10 @@ def test_serving_is_within_training_and_training_within_development() -> None:
     [
         *(
             f"requirements/{name}.txt"
-            for name in ("serving", "training", "analytics", "dynamodb", "traces", "development")
+            for name in ("serving", "training", "analytics", "dynamodb", "traces", "development", "audit")
         ),
         "tests/container/sagemaker_sdk/requirements.txt",
+        "tests/serving/v2_clients/requirements.txt",
     ],
 )
 def test_every_pin_has_hashes_and_no_address_gets_in(path: str) -> None:

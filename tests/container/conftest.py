@@ -1,10 +1,8 @@
 """The engine, the image by both ways to it, models to mount, and containers for those who only ask."""
 
-import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NoReturn
 
 import pytest
 
@@ -17,16 +15,10 @@ from serving.container import MOUNTED_MODEL
 from tests.bento import bentoml, run
 from tests.lab.debian import LabError
 from tests.lab.engine import Engine, running_engine
+from tests.lab.lacking import cannot_run
 
 ROOT = Path(__file__).parent.parent.parent
 ROOM = ("--memory=2g", "--cpus=2")  # for several models, and for large bodies
-
-
-def cannot_run(why: Exception) -> NoReturn:
-    """Skips what this machine lacks something for; CI lacks nothing."""
-    if os.environ.get("CI") == "true":
-        raise why
-    pytest.skip(str(why))
 
 
 @pytest.fixture(scope="session")

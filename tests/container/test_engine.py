@@ -10,9 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.container.conftest import ROOT, cannot_run
+from tests.container.conftest import ROOT
 from tests.lab.debian import LAB, LabError, unpacked
 from tests.lab.engine import PACKAGES, NoEngineError, _missing
+from tests.lab.lacking import cannot_run
 
 pytestmark = [pytest.mark.slow, pytest.mark.container]
 

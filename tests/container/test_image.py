@@ -1,11 +1,14 @@
 """What is in the image, and what is not."""
 
 import json
+import re
 import shutil
 from pathlib import Path
 
 import pytest
 import yaml
+from cyclonedx.schema import SchemaVersion
+from cyclonedx.validation.json import JsonStrictValidator
 
 from loadtest.container import DockerError, running_container
 from model.artifact import Artifact
@@ -54,19 +57,50 @@ def test_nothing_that_builds_or_trains_gets_in(engine: Engine, image: str) -> No
 
 
 def test_the_application_in_it_is_what_a_bento_packs(engine: Engine, image: str) -> None:
-    listed = yaml.safe_load((ROOT / "bentofile.yaml").read_text())["include"]
-    expected = set()
-    for entry in (entry.strip("/") for entry in listed):
-        expected |= (
-            {path.name for path in (ROOT / entry).glob("*.py")} if (ROOT / entry).is_dir() else {Path(entry).name}
-        )
-    expected -= {
-        "features.py",
-        "labelled.py",
-        "README.md",
-    }  # features are inside the graph, labelled.py is for training
-    found = within(engine, image, "find /opt/riskline/application -name '*.py'").splitlines()
-    assert {Path(path).name for path in found} == expected
+    bento = yaml.safe_load((ROOT / "bentofile.yaml").read_text())
+    packed = [ROOT / entry.strip("/") for entry in bento["include"]]
+    expected = {str(path.relative_to(ROOT)) for entry in packed for path in (entry, *entry.rglob("*"))}
+    expected -= {entry.strip("/") for entry in bento["exclude"]}
+    # what requirements/ has is for making the image
+    kinds = re.compile(r"(?!requirements/).*\.(py|js|css|html)")
+    listed = within(engine, image, "cd /opt/riskline/application && find . -type f").splitlines()
+    found = {path.removeprefix("./") for path in listed}
+    assert {path for path in found if kinds.fullmatch(path)} == {path for path in expected if kinds.fullmatch(path)}
+
+
+def test_its_bill_of_materials_is_what_is_installed_in_it(engine: Engine, image: str) -> None:
+    bill = json.loads(within(engine, image, "cat /opt/riskline/sbom.json"))
+    assert JsonStrictValidator(SchemaVersion.V1_6).validate_str(json.dumps(bill)) is None
+    *libraries, model = bill["components"]
+    listing = "import importlib.metadata as m; print(*(f'{d.name} {d.version}' for d in m.distributions()), sep='\\n')"
+    installed = within(engine, image, f'python -I -c "{listing}"').splitlines()
+    ours = {re.sub(r"[-_.]+", "-", line).lower() for line in installed}
+    named = {re.sub(r"[-_.]+", "-", f"{library['name']} {library['version']}").lower() for library in libraries}
+    assert ours == named
+    sums = within(engine, image, "cd /opt/riskline/model && sha256sum *").splitlines()
+    files = {name: digest for digest, name in map(str.split, sums)}
+    listed = {file["name"]: file["hashes"][0]["content"] for file in model["components"]}
+    assert listed == {name: files[name] for name in listed}
+    # of the model's store BentoML brings two files more
+    assert files.keys() - listed.keys() <= {MANIFEST, "model.yaml", "latest"}
+
+
+@pytest.mark.parametrize("image", ["dockerfile"], indirect=True)  # BentoML compiles its environment with times in it
+def test_built_again_it_is_the_same_file_by_file(engine: Engine, clone: Path, image: str) -> None:
+    """Environment and application, without the cache; that training gives the same bytes is test_train.py's."""
+    again = "riskline:test-again"
+    engine.docker(
+        "build", "--no-cache", "--network=host", "--target=application", f"--build-arg=BASE={engine.base}",
+        "-t", again, str(clone),
+    )  # fmt: skip
+    tree = (
+        "cd /opt/riskline; for folder in environment application; do find $folder -printf '%y %m %U %G %l %p\n';"
+        " find $folder -type f -exec sha256sum {} +; done | sort"
+    )
+    first, second = (within(engine, name, tree, "--user=0").splitlines() for name in (image, again))
+    engine.docker("rmi", again)
+    assert len(first) > 1000
+    assert sorted(set(first) ^ set(second)) == []
 
 
 def test_everybody_may_read_it_and_nobody_but_root_write_it(engine: Engine, image: str) -> None:

@@ -17,9 +17,10 @@ from loadtest.container import Container, Docker, DockerError
 from loadtest.server import free_port
 from model.artifact import Artifact
 from model.storage import read_folder, write_archive
-from tests.container.conftest import ROOT, cannot_run
+from tests.container.conftest import ROOT
 from tests.generated import EXAMPLE, NUMBER
 from tests.lab.engine import Engine
+from tests.lab.lacking import cannot_run
 from tests.sagemaker.contract import CSV, LINES, written
 
 pytestmark = [pytest.mark.slow, pytest.mark.container]

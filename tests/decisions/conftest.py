@@ -1,6 +1,5 @@
 """The stand-in for DynamoDB, with the table that decisions/dynamodb.py expects."""
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,7 @@ import pytest
 
 from tests.lab.debian import LabError
 from tests.lab.dynamodb import NOBODY, Dynalite, Proxy, installed
+from tests.lab.lacking import cannot_run
 
 TABLE = "decisions"
 
@@ -27,9 +27,7 @@ def dynalite(nobody: None, tmp_path: Path) -> Iterator[Dynalite]:  # noqa: ARG00
     try:
         installed()
     except LabError as error:
-        if os.environ.get("CI") == "true":
-            raise
-        pytest.skip(str(error))
+        cannot_run(error)
     running = Dynalite(tmp_path / "dynalite")
     make_table(running, TABLE, "id")
     yield running

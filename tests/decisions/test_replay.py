@@ -19,9 +19,11 @@ from decisions.record import Channel, Origin
 from decisions.replay import Replay, _chosen, _time
 from decisions.sqlite_audit import AuditStore
 from model.artifact import Artifact, verify, with_policy
+from model.errors import ArtifactError
 from model.policy import Policy
 from preprocessing.json_columns import read_batch
 from serving.recording import Recorder
+from serving.replay import Recorded, Replays
 from serving.scorer import Scorer
 from serving.settings import Against
 from tests.decisions.decided import EXAMPLE, OTHER, random_applications
@@ -118,6 +120,29 @@ def test_an_artefact_that_is_gone_is_named_once(artifact: Artifact, tmp_path: Pa
     counts, [line] = replayed(tmp_path)
     assert counts == {"decisions": 2, "without their artefact": 2}
     assert line.startswith("the artefact ")
+
+
+def test_only_so_many_artefacts_are_held_and_one_that_comes_back_is_used_again(
+    artifact: Artifact, tmp_path: Path
+) -> None:
+    policy = artifact.policy.model_copy(update={"high_from": (artifact.policy.high_from + 1) / 2})
+    other = verify(with_policy(artifact, policy), "the other")
+    ids = record(tmp_path, artifact, [EXAMPLE]) + record(tmp_path, other, [EXAMPLE])
+    store = AuditStore(tmp_path / STORE)
+    first, second = [Recorded.of(store.get([id_])[id_]) for id_ in ids]
+    store.close()
+    assert first
+    assert second
+    replays, kept = Replays(tmp_path, most=1), keep(tmp_path, artifact)
+    whole = kept.read_bytes()
+    assert not replays.score(first.facts.artifact, [first])[0].differences
+    kept.unlink()
+    assert not replays.score(first.facts.artifact, [first, first])[1].differences
+    assert not replays.score(second.facts.artifact, [second])[0].differences
+    with pytest.raises(ArtifactError):
+        replays.score(first.facts.artifact, [first])
+    kept.write_bytes(whole)
+    assert not replays.score(first.facts.artifact, [first])[0].differences
 
 
 def test_an_artefact_of_another_schema_is_named(

@@ -25,11 +25,16 @@ ENOUGH: dict[str, dict[str, str]] = {
     "gateway": {},
     "gateway-logs": {},
     "decisions": {},
+    "channels": {"CodeBucket": "lender"},
 }
 # and such as switch on what is optional
 MODEL = "s3://lender/riskline/models/model.tar.gz"
 TOPIC = "arn:aws:sns:eu-central-1:123456789012:riskline"
 KEY = "arn:aws:kms:eu-central-1:123456789012:key/riskline"
+CALLERS = {
+    "LexBotAlias": "arn:aws:lex:eu-central-1:123456789012:bot-alias/ABCDEFGHIJ/TSTALIASID",
+    "ConnectInstance": "arn:aws:connect:eu-central-1:123456789012:instance/9d0c2b1a-3f4e-4d5c-8b6a-7c8d9e0f1a2b",
+}
 NIGHTLY = {"Schedule": "rate(1 day)", "InputFrom": "s3://lender/riskline/in", "OutputTo": "s3://lender/riskline/out"}
 ACCOUNT = {
     "AWS::AccountId": "123456789012",
@@ -61,7 +66,7 @@ Loader.add_multi_constructor("!", _long_form)
 
 
 def read(name: str) -> dict[str, Any]:
-    template: dict[str, Any] = yaml.load((FOLDER / f"{name}.yaml").read_text(), Loader)
+    template: dict[str, Any] = yaml.load((FOLDER / f"{name}.yaml").read_text(), Loader)  # noqa: S506 - a SafeLoader that knows !Ref
     return template
 
 

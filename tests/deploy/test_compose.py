@@ -37,6 +37,7 @@ def test_every_container_is_read_only_and_without_rights(services: dict[str, Any
         assert service["read_only"] is True, name
         assert service["cap_drop"] == ["ALL"], name
         assert service["security_opt"] == ["no-new-privileges:true"], name
+        assert 0 < service["pids_limit"] <= 512, name
         assert "privileged" not in service, name
         assert all(mount["read_only"] for mount in service.get("volumes", []) if mount["type"] == "bind"), name
 

@@ -69,20 +69,26 @@ def test_kubectl_renders_every_resource_with_the_image_that_the_kustomization_na
 
 
 @pytest.mark.slow
-def test_the_model_can_come_from_a_volume(needed: Callable[[str, str], Path], tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("name", "folder"), [("mounted-model.yaml", str(MOUNTED_MODEL)), ("keys.yaml", "/etc/riskline")]
+)
+def test_models_and_keys_can_come_from_volumes(
+    needed: Callable[[str, str], Path], name: str, folder: str, tmp_path: Path
+) -> None:
     kubectl = needed("kubectl", "kubernetes-client")
     # the lines that an operator uncomments name a patch, which we apply as kubectl does
     uncommented = re.sub(r"^# (patches:|  - path)", r"\1", (FOLDER / "kustomization.yaml").read_text(), flags=re.M)
-    [patch] = yaml.safe_load(uncommented)["patches"]
+    assert {"path": name} in yaml.safe_load(uncommented)["patches"]
     command = [str(kubectl), "patch", "--local", "-o", "yaml", "-f", str(FOLDER / "deployment.yaml")]
-    command += ["--patch", (FOLDER / patch["path"]).read_text()]
+    command += ["--patch", (FOLDER / name).read_text()]
     patched = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout
     pod = yaml.safe_load(patched)["spec"]["template"]["spec"]
     [container] = pod["containers"]
     mounts = {mount["mountPath"]: mount for mount in container["volumeMounts"]}
-    assert mounts.keys() == {str(MOUNTED_MODEL), "/tmp"}
-    assert mounts[str(MOUNTED_MODEL)]["readOnly"]
+    assert mounts.keys() == {folder, "/tmp"}
+    assert mounts[folder]["readOnly"]
     assert {mount["name"] for mount in mounts.values()} == {volume["name"] for volume in pod["volumes"]}
+    read_settings({entry["name"]: entry["value"] for entry in container["env"]})
     (tmp_path / "patched.yaml").write_text(patched)
     done = validate(tmp_path / "patched.yaml", NEWEST)
     assert done.returncode == 0, done.stdout + done.stderr

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tests.deploy.templates import ENOUGH, KEY, NIGHTLY, TOPIC, made, read
+from tests.deploy.templates import CALLERS, ENOUGH, KEY, NIGHTLY, TOPIC, made, read
 
 # with everything that is optional, so that no statement is missing
 ROLES = {
@@ -14,6 +14,7 @@ ROLES = {
     "gateway": made("gateway"),
     "gateway-logs": made("gateway-logs"),
     "decisions": made("decisions"),
+    "channels": made("channels", **CALLERS),
 }
 # action → why it cannot name a resource
 ANYTHING = {
@@ -38,7 +39,7 @@ def test_no_role_escapes_these_tests() -> None:
     assert {name for name in types if any(each.startswith("AWS::IAM::") for each in types[name])} == ROLES.keys()
 
 
-@pytest.mark.parametrize("name", ["role", "batch", "gateway", "decisions"])
+@pytest.mark.parametrize("name", ["role", "batch", "gateway", "decisions", "channels"])
 def test_a_role_allows_single_actions_on_named_resources(name: str) -> None:
     allowed = statements(ROLES[name])
     assert allowed
@@ -96,6 +97,7 @@ def test_a_role_is_taken_by_the_service_that_needs_it() -> None:
         ("batch", "scheduler.amazonaws.com", True),
         ("gateway", "apigateway.amazonaws.com", False),  # API Gateway documents no such condition
         ("gateway-logs", "apigateway.amazonaws.com", False),
+        ("channels", "lambda.amazonaws.com", False),  # nor does Lambda
     }
 
 

@@ -12,7 +12,20 @@ from typing import Any
 import pytest
 
 from loadtest.bench_environments import python_of
-from tests.deploy.templates import ACCOUNT, ENOUGH, FOLDER, IMAGE, KEY, MODEL, NAMES, NIGHTLY, TOPIC, made
+from tests.deploy.templates import (
+    ACCOUNT,
+    CALLERS,
+    ENOUGH,
+    FOLDER,
+    IMAGE,
+    KEY,
+    MODEL,
+    NAMES,
+    NIGHTLY,
+    TOPIC,
+    made,
+    read,
+)
 
 pytestmark = pytest.mark.slow
 
@@ -28,6 +41,7 @@ STACKS: dict[str, tuple[str, dict[str, str]]] = {
     "serverless, larger": ("serverless", {"Memory": "4096", "MaxConcurrency": "50", "Explain": "true"}),
     "async, told": ("async", {"SuccessTopic": TOPIC, "ErrorTopic": f"{TOPIC}-errors", "BodiesPerInstance": "3"}),
     "batch, nightly": ("batch", NIGHTLY),
+    "channels, bot and phone": ("channels", CALLERS),
 }
 
 
@@ -68,11 +82,22 @@ def test_cfn_lint_finds_mistakes_and_none_in_the_templates(judged: list[tuple[Pa
     assert [found for found in judged if found[0].parent == FOLDER] == []
 
 
+def _archive(template: str) -> list[str]:
+    """Bucket and key of the code that a template's functions are made of."""
+    if "CodeBucket" not in ENOUGH[template]:
+        return []
+    return [ENOUGH[template]["CodeBucket"], read(template)["Parameters"]["CodeKey"]["Default"]]
+
+
 @pytest.fixture(scope="session")
 def done(python: Path) -> dict[str, Any]:
     """What is there once every stack is deployed and the jobs are started."""
     stacks = [
-        {"template": str(FOLDER / f"{template}.yaml"), "parameters": {**ENOUGH[template], **more}}
+        {
+            "template": str(FOLDER / f"{template}.yaml"),
+            "parameters": {**ENOUGH[template], **more},
+            "archive": _archive(template),
+        }
         for template, more in STACKS.values()
     ]
     scheduled = made("batch", **NIGHTLY)["Start"]["Target"]["Input"]
@@ -194,3 +219,21 @@ def test_sagemaker_takes_the_jobs(done: dict[str, Any]) -> None:
     assert scheduled["TransformOutput"]["S3OutputPath"] == f"{NIGHTLY['OutputTo']}/d32c5kddcf5bb8c3"
     for job in (scheduled, by_hand):
         assert job["TransformResources"] == {"InstanceType": "ml.m5.large", "InstanceCount": 1}
+
+
+@pytest.mark.parametrize("stack", of("channels"))
+def test_the_functions_of_the_channels_may_ask_the_endpoint_and_be_asked_by_their_callers(
+    there: dict[str, dict[str, Any]], stack: str
+) -> None:
+    found = there[stack]
+    functions = {logical: each for logical, each in found.items() if "Runtime" in each}
+    callers = {"Http": "apigateway.amazonaws.com"}
+    if stack != "channels":
+        callers |= {"Chatbot": "lexv2.amazonaws.com", "Phone": "connect.amazonaws.com"}
+    assert {name: each["Callers"][0]["Principal"]["Service"] for name, each in functions.items()} == callers
+    for function in functions.values():
+        assert function["Role"] == found["Role"]["Arn"]
+        assert function["State"] == "Active"
+    [invoke, _] = found["Role"]["Statements"]
+    assert invoke["Action"] == "sagemaker:InvokeEndpoint"
+    assert invoke["Resource"].endswith(":endpoint/riskline")

@@ -165,6 +165,11 @@ def test_a_verdict_that_never_occurs_is_refused_with_those_that_do() -> None:
     assert "it holds 2: 'bad', 'good'. Set LABEL and BAD" in refusal(BUNDLED, bad="terrible")
 
 
+def test_a_row_of_another_width_is_not_repeated(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text("a,b\n1,2\nsecret,1,2\n")
+    assert refusal(tmp_path / "t.csv").endswith("cannot be read: CSV parse error: Expected 2 columns, got 3")
+
+
 @pytest.mark.parametrize("content", [b"", b"\x00\x01\x02", b"a,b\n1,2,3\n", b"PAR1 but not really"])
 @pytest.mark.parametrize("name", ["applications.csv", "applications.parquet"])
 def test_a_file_that_is_no_table_is_refused(tmp_path: Path, name: str, content: bytes) -> None:

@@ -181,3 +181,16 @@ def test_margin_is_bias_and_contributions(artifact: Artifact, labelled: Labelled
     explained = artifact.contributions(labelled.matrix).sum(axis=1) + artifact.reference.bias
     np.testing.assert_allclose(explained, margin[:, 0], atol=CONTRIBUTION_TOLERANCE)
     assert (MARGIN, CONTRIBUTIONS) == ("margin", "contributions")
+
+
+def test_no_more_trees_are_boosted_than_the_table_has_room_for(
+    labelled: Labelled, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert explain.most_trees() > 1000
+    monkeypatch.setattr(explain, "LARGEST_MIB", 0.2)
+    most = explain.most_trees()
+    assert most < 50
+    full = ensemble_of(boosted(labelled, most))
+    assert explain.contribution_table(export.tables_of(full), 1.0).shape[0] == most
+    with pytest.raises(ExplanationError, match="the limit is"):
+        explain.contribution_table(export.tables_of(ensemble_of(boosted(labelled, most + 5))), 1.0)

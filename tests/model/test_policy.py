@@ -6,7 +6,7 @@ import numpy.typing as npt
 import pytest
 
 from model.errors import PolicyError
-from model.policy import FEW, Points, Policy, Review, answered, choose
+from model.policy import FEW, LOW_TARGET, Points, Policy, Review, answered, choose, choose_nearest
 from preprocessing.encode import MODEL_FIELDS
 
 POLICY = Policy(low_below=0.2, high_from=0.5, low_bad_rate=0.05, high_bad_rate=0.6)
@@ -170,3 +170,16 @@ def test_few_and_many_rows_are_queued_alike() -> None:
     ]
     assert many == [why for [why] in alone]
     assert len(set(many)) == 8, "every combination"
+
+
+def test_targets_that_no_group_meets_move_until_one_does() -> None:
+    probability, bad = applicants()
+    assert choose_nearest(probability, bad) == choose(probability, bad)
+    is_other = np.random.default_rng(6).random(bad.size) < 0.4 + 0.2 * bad
+    weak = np.where(is_other, 0.27, 0.25).astype(np.float64)  # tells hardly anything
+    with pytest.raises(PolicyError, match="--nearest-targets"):
+        choose(weak, bad)
+    moved = choose_nearest(weak, bad)
+    assert LOW_TARGET * bad.mean() < moved.low_bad_rate < bad.mean() < moved.high_bad_rate
+    with pytest.raises(PolicyError):
+        choose_nearest(np.full(bad.size, 0.3), bad)

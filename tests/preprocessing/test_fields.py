@@ -52,6 +52,22 @@ def test_the_json_schema_tells_range_meaning_and_whether_null_is_allowed() -> No
     assert "a: the first; b: the second" in properties["kind"]["description"]
 
 
+def test_the_json_schema_tells_a_program_unit_words_and_protection() -> None:
+    class Shown(Loan):
+        secret: Annotated[str | None, Category(label="Secret", values={"y": "yes"}, example="y", protected=True)] = None
+
+    properties = Shown.model_json_schema()["properties"]
+    told = {
+        name: {key: value for key, value in told.items() if key.startswith("x-")} for name, told in properties.items()
+    }
+    assert told == {
+        "years": {"x-unit": "years"},
+        "share": {"x-unit": "part"},
+        "kind": {"x-words": {"a": "the first", "b": "the second"}},
+        "secret": {"x-words": {"y": "yes"}, "x-protected": True},
+    }
+
+
 def test_the_schemas_own_example_is_a_valid_application() -> None:
     assert Application.model_validate(EXAMPLE).model_dump() == EXAMPLE
 

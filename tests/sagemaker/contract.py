@@ -409,7 +409,7 @@ def test_a_header_with_what_it_may_not_hold_is_refused(endpoint: Endpoint, name:
     assert status == b"400"
     assert b"x-amzn" not in heard.partition(b"\r\n\r\n")[0].lower()
     # what breaks HTTP itself is refused before it becomes a request
-    assert b'"error":"invalid_header"' in heard or b"Invalid HTTP request" in heard
+    assert b'"error":"invalid_header"' in heard or b'"error":"malformed_request"' in heard
 
 
 @pytest.mark.parametrize("value", ["a" * 65, "a b", 'a"b', "a\\b"])

@@ -10,6 +10,7 @@ from preprocessing.fields import ApplicationModel, Category, Number
 
 LABEL = "course"  # how the lease went …
 BAD = "written_off"  # … and the course that counts as risk
+LEFT_OUT: tuple[str, ...] = ()  # columns of the training table that are no part of an application
 
 
 class Application(ApplicationModel):

@@ -15,6 +15,7 @@ from loadtest.server import Server
 from serving import listener
 from serving.draining import DRAINING
 from serving.listener import Held, Listener, spread_connections
+from tests.lab.workers import established
 from tests.serving.test_server import eventually
 
 Run = Callable[[Awaitable[None]], None]
@@ -246,14 +247,7 @@ def test_the_last_worker_takes_who_has_connected_and_has_the_rest_refused(
 
 def connections(server: Server) -> list[int]:
     """How many connections each worker holds."""
-    port = int(server.url.rsplit(":")[-1])
-    return [
-        sum(
-            one.laddr.port == port and one.status == psutil.CONN_ESTABLISHED
-            for one in worker.net_connections(kind="tcp")
-        )
-        for worker in psutil.Process(server.pid).children()
-    ]
+    return [established(server, worker) for worker in psutil.Process(server.pid).children()]
 
 
 @pytest.mark.slow

@@ -60,7 +60,17 @@ def test_ping_is_empty_once_it_has(artifact: Artifact, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "path", ["/invocations", "/predict", "/predict_batch", "/explain", "/model", "/model/report", "/drift"]
+    "path",
+    [
+        "/invocations",
+        "/predict",
+        "/predict_batch",
+        "/explain",
+        "/model",
+        "/model/report",
+        "/model/thresholds",
+        "/drift",
+    ],
 )
 def test_where_models_have_names_only_it_is_ready_and_no_other_answers(
     artifact: Artifact, tmp_path: Path, path: str

@@ -156,7 +156,7 @@ def test_a_model_that_does_not_verify_is_refused_and_the_one_before_goes_on(
     aside.rename(pointer)
     eventually(lambda: samples(server.url, "riskline_promotions_total").get(("refused",)) == 2)
     assert asked(server) == {opened(folders[1]).model_version}
-    assert "a promoted model is refused: " in server.log.read_text()
+    assert "what has changed is refused: " in server.log.read_text()
     done = promote(home, other)
     assert done.returncode == 0, done.stderr
     assert asked(server) == {opened(folders[1]).model_version}

@@ -23,6 +23,7 @@ from loadtest.server import Server, ServerNotReadyError, running_server
 from model.artifact import GRAPH, REPORT, Artifact
 from preprocessing.encode import encode
 from preprocessing.schema import Application
+from serving.thresholds import Thresholds
 from tests.generated import CATEGORY, EXAMPLE, NUMBER
 
 pytestmark = pytest.mark.slow
@@ -116,6 +117,7 @@ def test_a_refused_value_is_in_neither_answer_nor_log(http: httpx.Client, server
         ("POST", "/nothing/here", 404),
         ("POST", "/model", 405),
         ("DELETE", "/model/report", 405),
+        ("POST", "/model/thresholds", 405),
         ("GET", "/model/weights", 404),
     ],
 )
@@ -139,6 +141,12 @@ def test_the_running_model_is_shown_with_its_manifest(http: httpx.Client, artifa
     }
 
 
+def test_what_other_thresholds_would_have_done_is_shown(http: httpx.Client, artifact: Artifact) -> None:
+    shown = http.get("/model/thresholds")
+    assert (shown.status_code, shown.headers["content-type"]) == (200, "application/json")
+    assert shown.json() == Thresholds.of(artifact).model_dump(mode="json")
+
+
 def test_the_report_is_the_artefacts_and_may_load_nothing(http: httpx.Client, artifact: Artifact) -> None:
     shown = http.get("/model/report")
     assert shown.status_code == 200
@@ -146,6 +154,7 @@ def test_the_report_is_the_artefacts_and_may_load_nothing(http: httpx.Client, ar
     assert shown.headers["content-type"] == "text/html; charset=utf-8"
     assert shown.headers["content-security-policy"].split("; ") == [
         "default-src 'none'", "style-src 'unsafe-inline'", "base-uri 'none'", "form-action 'none'",
+        "frame-ancestors 'none'",
     ]  # fmt: skip
     assert {"/model", "/model/report", "/drift", "/ping", "/invocations", "/execution-parameters"} <= set(
         http.get("/docs.json").json()["paths"]

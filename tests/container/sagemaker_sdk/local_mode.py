@@ -80,6 +80,7 @@ def main() -> None:
         image_uri=image,
         model_data=f"file://{folder}/model/model.tar.gz",
         role="arn:aws:iam::000000000000:role/none",
+        env={"RISKLINE_KEYS": "none"},
         sagemaker_session=session(folder, port),
     )
     (folder / "answers.json").write_text(json.dumps(ask(model, folder)))

@@ -2,10 +2,11 @@
 
     python deploy.py < work.json      # in the environment that requirements.txt describes
 
-work.json: {"stacks": [{"template": PATH, "parameters": {NAME: VALUE}}, …], "jobs": [CreateTransformJob's input, …]}
+work.json: {"stacks": [{"template": PATH, "parameters": {NAME: VALUE}, "archive": [BUCKET, KEY] or []}, …],
+            "jobs": [CreateTransformJob's input, …]}
 The answer: {"stacks": [{LOGICAL ID: DESCRIPTION}, …], "jobs": [DESCRIPTION, …]}. Each stack has an account of its own.
-The stand-in (moto) skips alarms, autoscaling, schedules, API Gateway's stages and what makes items of DynamoDB expire,
-and says CREATE_COMPLETE anyway.
+The stand-in (moto) skips alarms, autoscaling, schedules, API Gateway's stages and HTTP APIs, what Connect is told and
+what makes items of DynamoDB expire, and says CREATE_COMPLETE anyway.
 """
 
 import ast
@@ -32,8 +33,13 @@ from moto import mock_aws
 STACK = "stack"
 
 
-def deployed(template: str, parameters: dict[str, str]) -> dict[str, Any]:
+def deployed(template: str, parameters: dict[str, str], archive: list[str]) -> dict[str, Any]:
     with mock_aws():
+        if archive:
+            bucket, key = archive
+            s3 = boto3.client("s3")
+            s3.create_bucket(Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": "eu-central-1"})
+            s3.put_object(Bucket=bucket, Key=key, Body=b"PK\5\6" + bytes(18))  # a zip of nothing
         cloudformation = boto3.client("cloudformation")
         cloudformation.create_stack(
             StackName=STACK,
@@ -106,6 +112,14 @@ def rest_api(identifier: str) -> Any:
     }
 
 
+def function(name: str) -> Any:
+    functions = boto3.client("lambda")
+    return {
+        **functions.get_function_configuration(FunctionName=name),
+        "Callers": json.loads(functions.get_policy(FunctionName=name)["Policy"])["Statement"],
+    }
+
+
 DESCRIBE = {
     "AWS::SageMaker::Model": model,
     "AWS::SageMaker::EndpointConfig": endpoint_config,
@@ -115,6 +129,7 @@ DESCRIBE = {
     "AWS::DynamoDB::Table": table,
     "AWS::Logs::LogGroup": log_group,
     "AWS::ApiGateway::RestApi": rest_api,
+    "AWS::Lambda::Function": function,
 }
 
 if __name__ == "__main__":
