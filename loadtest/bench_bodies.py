@@ -16,6 +16,8 @@ from loadtest.bench_plan import JSON, WORKLOADS, Dialect, Workload
 from loadtest.bench_tables import Codes
 from loadtest.traffic import Values
 from model.graph import Graph
+from preprocessing.encode import FIELDS
+from preprocessing.fields import Number
 from preprocessing.schema import BAD, LABEL
 
 ANSWER_WITHIN_S = 60
@@ -46,7 +48,7 @@ def read_bad(path: Path = traffic.APPLICATIONS) -> list[bool]:
 
 
 def all_requests(applications: Sequence[Values], model: Path, folder: Path) -> Mapping[tuple[Dialect, str], Requests]:
-    """The requests of each dialect and workload; the tensor dialect has JSON alone."""
+    """The requests of each dialect and workload; those of tensors have JSON alone."""
     folder.mkdir(parents=True, exist_ok=True)
     values = bench_tables.codes(applications)
     expected = Graph((model / "model.onnx").read_bytes()).run(bench_tables.matrix(values))[0].reshape(-1)
@@ -59,9 +61,11 @@ def all_requests(applications: Sequence[Values], model: Path, folder: Path) -> M
         first = expected[: workload.rows]
         requests["application", workload.name] = _laid_out(folder, workload, path, bodies, first)
         if workload.content_type == JSON:
-            bodies = [_tensor(bench_tables.features(values[part])) for part in parts]
             path = "/v2/models/riskline/infer"
+            bodies = [_tensor(bench_tables.features(values[part])) for part in parts]
             requests["tensor", workload.name] = _laid_out(folder / "tensor", workload, path, bodies, first)
+            bodies = [_tensors(applications[part]) for part in parts]
+            requests["tensors", workload.name] = _laid_out(folder / "tensors", workload, path, bodies, first)
     return requests
 
 
@@ -80,6 +84,17 @@ def _tensor(features: npt.NDArray[np.float32]) -> bytes:
     data = [None if value != value else float(str(value)) for value in features.reshape(-1)]
     tensor = {"name": "features", "shape": list(features.shape), "datatype": "FP32", "data": data}
     return json.dumps({"inputs": [tensor]}).encode()
+
+
+def _tensors(applications: Sequence[Values]) -> bytes:
+    """The V2 protocol's request with a tensor for each field that any of the applications has."""
+    inputs = []
+    for field in FIELDS:
+        data = [application.get(field.name) for application in applications]
+        if any(value is not None for value in data):
+            datatype = "FP64" if isinstance(field.kind, Number) else "BYTES"
+            inputs.append({"name": field.name, "shape": [len(data)], "datatype": datatype, "data": data})
+    return json.dumps({"inputs": inputs}).encode()
 
 
 def _laid_out(

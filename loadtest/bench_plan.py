@@ -11,7 +11,8 @@ ONE, UNDER_BULK, EXPLAINED = "single", "single-under-bulk", "single-explained"
 CROWD = "single-64conn"  # as many as share a write to disk under load
 OFFLINE, CONTRIBUTIONS = "offline-parquet", "bulk-contributions"
 
-Dialect = Literal["application", "tensor"]  # bodies of raw fields, or of ready features
+# bodies of raw fields, of ready features as one tensor, or of raw fields with a tensor for each
+Dialect = Literal["application", "tensor", "tensors"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +98,10 @@ SERVERS = (
     Contender(
         "riskline-two-workers", "", _RISKLINE, (ONE,), (ONE,),
         {"RISKLINE_MODEL": "{model}", "RISKLINE_WORKERS": "2", **_NOT_RECORDED},
+    ),
+    Contender(
+        "riskline-v2", "", _RISKLINE, _SINGLES, _SINGLES,
+        {"RISKLINE_MODEL": "{model}", "RISKLINE_WORKERS": "1", **_NOT_RECORDED}, dialect="tensors",
     ),
     Contender(
         "bentoml-stock", "bentoml_stock", (*_BENTOML, "service:Stock", *_BENTOML_OPTIONS), _JSON, _JSON,
@@ -186,6 +191,8 @@ TARGETS = (
     Target("req_per_s", ("riskline", ONE), ("fixed-in-lane", ONE), 0.45),
     Target("p99_ms", ("riskline", ONE), ("bentoml-stock", ONE), 0.2),
     Target("req_per_s", ("riskline-two-workers", ONE), ("riskline", ONE), 1.6),
+    Target("p50_ms", ("riskline-v2", "single-1conn"), ("riskline", "single-1conn"), 1.15),
+    Target("req_per_s", ("riskline-v2", ONE), ("riskline", ONE), None),
     Target("rows_per_s", ("riskline", _BATCH), ("bentoml-stock", _BATCH), 5),
     Target("rows_per_s", ("riskline", _BATCH), ("mlserver", _BATCH), 1),
     Target("rows_per_s", ("riskline", "batch1000-arrow"), ("riskline", _BATCH), 2),

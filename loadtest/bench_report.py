@@ -34,11 +34,12 @@ _COLUMNS = ("contender", "workload", "req/s", "rows/s", "p50 ms", "p99 ms", "cor
 METHOD = """\
 Every server has one worker (riskline-two-workers has two) and listens on the loopback interface. riskline-recorded
 answers once each decision is on disk; the others keep nothing. riskline-logged also logs every hundredth decision, and
-riskline-unwatched has metrics and drift taken out as well. All are started once and each must first answer with the
-right number of scores, those with the same graph with the artefact's own probabilities. Then wrk loads one after the
-other, {warm_up} s unmeasured and {seconds} s measured, and all of it again, {rounds} rounds in all; the figures are
-medians, in brackets the slowest and the fastest round. A run counts only if every answer was 2xx. The bodies are the
-bundled applications, sent in turn, over 8 connections (single-1conn: 1, single-64conn: 64).
+riskline-unwatched has metrics and drift taken out as well. riskline-v2 is asked by the Open Inference Protocol, with a
+tensor for each field. All are started once and each must first answer with the right number of scores, those with the
+same graph with the artefact's own probabilities. Then wrk loads one after the other, {warm_up} s unmeasured and
+{seconds} s measured, and all of it again, {rounds} rounds in all; the figures are medians, in brackets the slowest and
+the fastest round. A run counts only if every answer was 2xx. The bodies are the bundled applications, sent in turn,
+over 8 connections (single-1conn: 1, single-64conn: 64).
 "cores" says how many of them the server and wrk kept busy. wrk corrects latencies for coordinated omission: a pause
 counts for all requests that it would have held up.
 

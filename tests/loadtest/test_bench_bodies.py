@@ -74,6 +74,17 @@ def test_ready_features_come_with_null_for_what_is_missing(
     np.testing.assert_array_equal(sent, bench_tables.features(values[:1000]))
 
 
+def test_tensors_of_the_fields_bring_the_same_applications_too(
+    requests: Mapping[tuple[Dialect, str], Requests],
+) -> None:
+    sent = json.loads(requests["application", "batch1000-json"].first)["applications"]
+    tensors = json.loads(requests["tensors", "batch1000-json"].first)["inputs"]
+
+    assert {tensor["name"]: tensor["data"] for tensor in tensors} == {
+        name: [row.get(name) for row in sent] for name in {name for row in sent for name in row}
+    }
+
+
 def test_every_workload_has_several_bodies_to_send_in_turn(
     requests: Mapping[tuple[Dialect, str], Requests],
 ) -> None:
