@@ -6,11 +6,11 @@ event loop is counted in `admission.py`, so that neither kind takes the other's 
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from serving.api import EXPLAIN, INVOCATIONS, MANY, is_short
 from serving.channels import MAIL
 from serving.errors import OVERLOADED
 from serving.gate import refuse
 from serving.messages import RETRY_AFTER
+from serving.routes import EXPLAIN, INVOCATIONS, MANY, is_short
 from serving.sagemaker import INVOKE, MODELS
 from serving.v2 import INFER, route_of
 

@@ -31,7 +31,6 @@ from model.artifact import REPORT, Artifact
 from preprocessing.errors import RisklineError
 from preprocessing.schema import Application
 from serving import openapi
-from serving.api import Batch, Results
 from serving.bodies import Body, ClientGone, chunks, receive_body
 from serving.bounded import Bounded
 from serving.connections import Connection
@@ -51,6 +50,7 @@ from serving.keys import RING
 from serving.logs import log_to_stdout
 from serving.messages import Answer, Request, error_answer
 from serving.pages import page_headers
+from serving.routes import Batch, Results
 from serving.sagemaker import SageMaker
 from serving.scorer import Score
 from serving.settings import settings

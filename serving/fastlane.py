@@ -11,11 +11,12 @@ from ipaddress import ip_address
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from serving import metrics
-from serving.api import ROUTES, Api
+from serving.api import Api
 from serving.bodies import ClientGone, receive_body, send_body
 from serving.errors import ErrorAnswer, UnsupportedMediaType
 from serving.formats import format_of
 from serving.messages import Answer, Request, error_answer, text
+from serving.routes import ROUTES
 
 CHECK_EVERY_S = 1.0
 

@@ -14,7 +14,6 @@ from preprocessing.encode import FIELDS
 from preprocessing.errors import InvalidApplication
 from preprocessing.schema import Application
 from serving import VERSION
-from serving.api import Batch, Results
 from serving.errors import ErrorAnswer
 from serving.explanation import Explanation
 from serving.formats import FORMATS, JSON
@@ -23,6 +22,7 @@ from serving.openapi_channels import channel_paths
 from serving.openapi_operating import OPERATING_MODELS, error, invoke_path, operating_paths
 from serving.openapi_reviewing import REVIEWING_MODELS, reviewing_paths
 from serving.openapi_v2 import V2_MODELS, v2_error, v2_paths
+from serving.routes import Batch, Results
 from serving.scorer import Score
 from serving.v2 import is_v2
 

@@ -16,7 +16,6 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from preprocessing.errors import RisklineError
 from serving import metrics
-from serving.api import INVOCATIONS, ROUTES
 from serving.bodies import ClientGone, as_file, receive_body
 from serving.cores import cores
 from serving.errors import BodyTooLarge, ErrorAnswer, NotFound
@@ -24,6 +23,7 @@ from serving.fastlane import FastLane, send_answer
 from serving.hosting import Hosting
 from serving.messages import NOT_READY, Answer, error_answer, json_answer, not_allowed
 from serving.models import Models
+from serving.routes import INVOCATIONS, ROUTES
 from serving.settings import Settings
 
 PING, PARAMETERS, MODELS = "/ping", "/execution-parameters", "/models"

@@ -11,9 +11,10 @@ from starlette.types import Message, Receive, Scope, Send
 from model.artifact import Artifact
 from serving import admission
 from serving.admission import FEWEST, FIRST, Admission
-from serving.api import Api, is_short
+from serving.api import Api
 from serving.bounded import Bounded
 from serving.messages import Request
+from serving.routes import is_short
 from serving.settings import Settings
 from tests.generated import EXAMPLE
 
