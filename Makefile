@@ -6,6 +6,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 ENGINE ?= $(notdir $(shell command -v docker || command -v podman))
 IMAGE ?= riskline
+# processes for the tests: many of them wait for servers most of the time
+JOBS ?= 2
 # more options for the engine, --network=host say
 BUILD_OPTIONS ?=
 export BENTOML_DO_NOT_TRACK ?= true
@@ -71,7 +73,7 @@ quick: check ## Check and run the tests that take seconds: what to run at every 
 
 # in two runs, so that no container engine is there while the others run
 test: check ## Check and run every test: what CI runs
-	$(BIN)/pytest -m "not container"
+	$(BIN)/pytest -m "not container" -n $(JOBS) --dist loadfile
 	$(BIN)/pytest -m container
 
 container-test: $(VENV)/development ## Only the image's tests: build it and run it, in an engine that is set up where needed

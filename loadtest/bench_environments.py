@@ -18,6 +18,7 @@ from pathlib import Path
 import numpy as np
 
 from loadtest import bench_tables
+from loadtest.alone import alone
 from loadtest.bench_tables import Codes
 from loadtest.server import ROOT
 
@@ -49,8 +50,9 @@ def wrk() -> str:
         if os.geteuid() != 0 or not shutil.which("apt-get"):
             raise PreparationError("wrk is missing: install it (on Debian: sudo apt-get install wrk)")
         quietly = {"DEBIAN_FRONTEND": "noninteractive"}
-        run(["apt-get", "update", "-qq"], INSTALL_WITHIN_S, quietly)
-        run(["apt-get", "install", "-qq", "--yes", "--no-install-recommends", "wrk"], INSTALL_WITHIN_S, quietly)
+        with alone("apt-get"):
+            run(["apt-get", "update", "-qq"], INSTALL_WITHIN_S, quietly)
+            run(["apt-get", "install", "-qq", "--yes", "--no-install-recommends", "wrk"], INSTALL_WITHIN_S, quietly)
     found = shutil.which("wrk")
     if found is None:
         raise PreparationError("wrk is missing although its package is installed")
@@ -63,13 +65,14 @@ def python_of(folder: Path, below: Path = BUILD) -> Path:
     requirements = folder / "requirements.txt"
     stamp = environment / "requirements.sha256"
     wanted = hashlib.sha256(requirements.read_bytes() + sys.version.encode()).hexdigest()
-    if not stamp.is_file() or stamp.read_text() != wanted:
-        shutil.rmtree(environment, ignore_errors=True)
-        uv = [sys.executable, "-m", "uv"]
-        run([*uv, "venv", "--quiet", "--python", sys.executable, str(environment)], INSTALL_WITHIN_S)
-        into = ["--quiet", "--python", str(environment / "bin" / "python"), "--require-hashes"]
-        run([*uv, "pip", "sync", *into, str(requirements)], INSTALL_WITHIN_S)
-        stamp.write_text(wanted)
+    with alone(folder.name):
+        if not stamp.is_file() or stamp.read_text() != wanted:
+            shutil.rmtree(environment, ignore_errors=True)
+            uv = [sys.executable, "-m", "uv"]
+            run([*uv, "venv", "--quiet", "--python", sys.executable, str(environment)], INSTALL_WITHIN_S)
+            into = ["--quiet", "--python", str(environment / "bin" / "python"), "--require-hashes"]
+            run([*uv, "pip", "sync", *into, str(requirements)], INSTALL_WITHIN_S)
+            stamp.write_text(wanted)
     return environment / "bin" / "python"
 
 

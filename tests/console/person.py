@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from playwright.sync_api import Locator, Page
+from playwright.sync_api import Locator, Page, expect
 
 from preprocessing.encode import FIELDS
 from preprocessing.fields import Category, Field
@@ -33,6 +33,7 @@ def give(page: Page, field: Field, value: Any) -> None:
 
 def given(page: Page) -> dict[str, str]:
     """The text of each field as it stands; empty where there is none."""
+    expect(page.get_by_role("button", name="Score", exact=True)).to_be_visible()
     return dict(page.evaluate("() => Object.fromEntries(new FormData(document.querySelector('main form')))"))
 
 

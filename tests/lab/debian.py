@@ -8,10 +8,14 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from contextlib import nullcontext
 from pathlib import Path
+
+from loadtest.alone import alone
 
 LAB = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "riskline-lab"
 COMMAND_WITHIN_S = 600.0
+ALONE = {"apt-get", "npm"}  # they end at once where another of them is at work
 
 
 class LabError(RuntimeError):
@@ -52,7 +56,10 @@ def unpacked(folder: str, *packages: str) -> Path:
 
 def run(*command: str, cwd: Path | None = None, within_s: float = COMMAND_WITHIN_S) -> str:
     """What the command wrote to stdout; LabError with the end of its output where it fails."""
-    done = subprocess.run(command, cwd=cwd, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=within_s)
+    with alone(command[0]) if command[0] in ALONE else nullcontext():
+        done = subprocess.run(
+            command, cwd=cwd, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=within_s
+        )
     if done.returncode != 0:
         raise LabError(f"{' '.join(command)} ended with {done.returncode}: {(done.stdout + done.stderr)[-1000:]}")
     return done.stdout

@@ -15,6 +15,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+from loadtest.alone import alone
 from loadtest.server import HOST, free_port
 from tests.lab.debian import LAB, LabError, run
 from tests.lab.waiting import until
@@ -36,11 +37,12 @@ def installed() -> Path:
     """dynalite's program; LabError where it cannot be had here."""
     folder, lock = LAB / "dynalite", (LOCKED / "package-lock.json").read_bytes()
     done = folder / "installed.json"  # written last
-    if not done.is_file() or done.read_bytes() != lock:
-        _have_npm()
-        shutil.copytree(LOCKED, folder, dirs_exist_ok=True)
-        run("npm", "ci", "--silent", "--no-audit", "--no-fund", "--prefix", str(folder))
-        done.write_bytes(lock)
+    with alone("dynalite"):
+        if not done.is_file() or done.read_bytes() != lock:
+            _have_npm()
+            shutil.copytree(LOCKED, folder, dirs_exist_ok=True)
+            run("npm", "ci", "--silent", "--no-audit", "--no-fund", "--prefix", str(folder))
+            done.write_bytes(lock)
     return folder / "node_modules/dynalite/cli.js"
 
 
