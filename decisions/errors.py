@@ -27,6 +27,12 @@ class UnknownDecision(RisklineError):
     code = "unknown_decision"
 
 
+class UnreadableRecord(RisklineError):
+    """What the store has of the decision is no longer what was written: somebody or something has damaged it."""
+
+    code = "unreadable_record"
+
+
 class Outdated(RisklineError):
     """The decision has got reviews that the reviewer has not seen."""
 

@@ -23,6 +23,7 @@ from typing import Any, Literal, NamedTuple, get_args
 
 import msgspec
 
+from decisions.errors import UnreadableRecord
 from model.artifact import Artifact
 from model.policy import TIERS, Why
 from model.storage import MANIFEST, sha256
@@ -242,14 +243,13 @@ class Record:
 
     @cached_property
     def fact(self) -> dict[str, Any]:
-        """`facts` as an object."""
-        facts: dict[str, Any] = json.loads(self.facts)
-        return facts
+        """`facts` as an object; UnreadableRecord where they are none."""
+        return _object(self.facts, "facts")
 
     @cached_property
     def person(self) -> dict[str, Any] | None:
-        """`personal` as an object."""
-        return None if self.personal is None else json.loads(self.personal)
+        """`personal` as an object; UnreadableRecord where it is none."""
+        return None if self.personal is None else _object(self.personal, "personal part")
 
     @property
     def id(self) -> str:
@@ -259,3 +259,13 @@ class Record:
     def named(self) -> bool:
         """Whether a caller chose the id."""
         return "named" in self.fact
+
+
+def _object(text: str, what: str) -> dict[str, Any]:
+    try:
+        found = json.loads(text)
+    except ValueError:
+        found = None
+    if not isinstance(found, dict):
+        raise UnreadableRecord(f"the record's {what} cannot be read: it was changed (python -m decisions.verify)")
+    return found

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from pydantic import ValidationError
 
-from decisions.errors import Conflict, Forgotten, NotRecorded, Outdated, StoreAway, UnknownDecision
+from decisions.errors import Conflict, Forgotten, NotRecorded, Outdated, StoreAway, UnknownDecision, UnreadableRecord
 from model.errors import ArtifactError
 from preprocessing.decode import rule_of
 from preprocessing.errors import (
@@ -114,6 +114,7 @@ STATUS: dict[str, int] = {
     "rate_limited": 429,
     "head_too_large": 431,
     "internal_error": 500,
+    UnreadableRecord.code: 500,
     NoRecord.code: 501,
     "not_ready": 503,
     "overloaded": 503,

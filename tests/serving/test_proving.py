@@ -119,6 +119,20 @@ def test_an_edited_decision_is_seen(api: Api, tmp_path: Path) -> None:
     assert decision["replay"]["says"] == f"Points 9{points} was recorded, and is {points} now"
 
 
+@pytest.mark.parametrize("query", ["", "proof=true", BOTH])
+@pytest.mark.parametrize(("column", "what"), [("facts", "facts"), ("personal", "personal part")])
+@pytest.mark.parametrize("text", ["no JSON", "[1]"])
+def test_a_record_that_cannot_be_read_any_more_is_said_to_be_damaged(
+    api: Api, tmp_path: Path, query: str, column: str, what: str, text: str
+) -> None:
+    id_ = scored(api)
+    edit(tmp_path, f"UPDATE decisions SET {column} = ? WHERE id = ?", text, id_)
+    status, answer = ask(api, ONE_DECISION, query, id_=id_)
+    error = json.loads(answer)
+    assert (status, error["error"]) == (500, "unreadable_record")
+    assert what in error["message"]
+
+
 def test_an_application_that_could_not_have_been_decided_on_is_seen(api: Api, tmp_path: Path) -> None:
     id_ = scored(api)
     edit(tmp_path, "UPDATE decisions SET personal = json_set(personal, '$.application.new', 1) WHERE id = ?", id_)
