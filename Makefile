@@ -69,7 +69,7 @@ check: $(VENV)/development ## Lint and type-check
 	$(BIN)/mypy
 
 quick: check ## Check and run the tests that take seconds: what to run at every save
-	$(BIN)/pytest -m "not slow"
+	$(BIN)/pytest -m "not slow" -n $(JOBS) --dist loadfile
 
 # in two runs, so that no container engine is there while the others run
 test: check ## Check and run every test: what CI runs
