@@ -11,7 +11,7 @@ from typing import Any
 
 import nbformat
 from nbclient import NotebookClient
-from nbclient.exceptions import CellExecutionError
+from nbclient.exceptions import CellExecutionError, CellTimeoutError
 from traitlets.config import Config
 
 NOTEBOOK = Path(__file__).parent / "riskline.ipynb"
@@ -24,7 +24,8 @@ METADATA = {
 
 
 def executed(path: Path = NOTEBOOK) -> Any:
-    """The notebook with what a fresh kernel shows, in nbformat's form; CellExecutionError where a cell fails."""
+    """The notebook with what a fresh kernel shows, as nbformat reads it; CellExecutionError where a cell fails,
+    CellTimeoutError where it takes too long. The kernel's folder is the notebook's."""
     notebook = nbformat.read(path, as_version=4)
     with tempfile.TemporaryDirectory(prefix="riskline-kernel-") as folder:
         client = NotebookClient(
@@ -47,9 +48,9 @@ def executed(path: Path = NOTEBOOK) -> Any:
 def main() -> None:
     try:
         nbformat.write(executed(), NOTEBOOK)
-    except CellExecutionError as error:
-        sys.exit(f"riskline: a cell of {NOTEBOOK.name} fails\n{error}")
-    print(f"Every cell of {NOTEBOOK.relative_to(Path.cwd())} ran; it shows what they showed")  # noqa: T201
+    except (CellExecutionError, CellTimeoutError) as error:
+        sys.exit(f"riskline: a cell of {NOTEBOOK.name} fails, so the file stays as it is\n{error}")
+    print(f"Every cell of {NOTEBOOK.name} ran, and the file shows what they showed")  # noqa: T201
 
 
 if __name__ == "__main__":
