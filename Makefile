@@ -20,7 +20,7 @@ NEWEST_MODEL := $(BENTOML_HOME)/models/riskline/latest
 
 .DEFAULT_GOAL := help
 .PHONY: help serve train adopt report build container push check quick test container-test crash-test overload chaos soak loadtest
-.PHONY: hostile analytics console-figures lambda bench audit sbom lock clean
+.PHONY: notebook hostile analytics console-figures lambda bench audit sbom lock clean
 
 help: ## List the targets
 	@grep -E '^[a-z-]+:.*## ' Makefile | awk -F ':.*## ' '{printf "  make %-15s %s\n", $$1, $$2}'
@@ -39,6 +39,9 @@ adopt: $(VENV)/training ## Write schema and features for the table CSV with its 
 report: $(VENV)/training ## Train if there is no model yet, write its report to build/report.html and open it in a browser
 	@test -n "$(RISKLINE_MODEL)" || test -f "$(NEWEST_MODEL)" || $(BIN)/python -m model.train
 	$(BIN)/python -m model.report
+
+notebook: $(VENV)/notebook ## Run examples/riskline.ipynb, from data to a served decision, and keep in it what it shows (20 s)
+	$(BIN)/python -m examples.execute
 
 build: $(VENV)/training ## Pack the newest model and the service as a Bento
 	@test -f "$(NEWEST_MODEL)" || $(BIN)/python -m model.train
@@ -129,7 +132,7 @@ lock: $(VENV)/development ## Lock the dependencies of pyproject.toml and of the 
 clean: ## Remove the environment and everything built
 	rm -rf $(VENV) build .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
-# Each environment contains the one before: serving ⊂ training ⊂ development, and serving ⊂ analytics.
+# Each environment contains the one before: serving ⊂ training ⊂ notebook ⊂ development, and serving ⊂ analytics.
 $(VENV)/%: requirements/%.txt
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install -qq --disable-pip-version-check --require-hashes -r requirements/$*.txt

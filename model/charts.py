@@ -5,6 +5,7 @@ what lies outside an axis is drawn at its edge: no input makes a chart that a br
 """
 
 import math
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from html import escape
@@ -14,11 +15,14 @@ from model.intervals import Interval
 from model.page import plain
 
 WIDTH, HEIGHT = 420, 270
-_LEFT, _RIGHT, _TOP, _BOTTOM = 52, 14, 24, 44  # margins; the legend stands in the one at the top
+_LEFT, _RIGHT, _TOP, _BOTTOM = 52, 18, 24, 44  # margins; the legend stands in the one at the top
 _CHARACTER = 5.8  # width of an average one at the charts' font size
 _ROW = 20  # height of a row of intervals
 _HUGE = 1e300  # beyond it, differences are no numbers any more
+# like size and background for charts that stand alone, in a file or a notebook; a page's style goes before attributes
+_FONT = 'font-family="Helvetica Neue, Arial, sans-serif" font-size="11"'
 DASHES = ("", "6 3", "2 3", "9 3 2 3")
+_NOT_IN_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 SHADES = ("#444", "#999", "#ccc")
 
 Points = Sequence[tuple[float, float]]
@@ -197,11 +201,16 @@ def _line(x1: float, y1: float, x2: float, y2: float) -> str:
 
 
 def _text(x: float, y: float, text: str, anchor: str = "start", more: str = "") -> str:
-    return f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}"{more}>{escape(text)}</text>'
+    return f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}"{more}>{_escaped(text)}</text>'
+
+
+def _escaped(text: str) -> str:
+    return escape(_NOT_IN_XML.sub("\N{REPLACEMENT CHARACTER}", text))
 
 
 def _svg(title: str, width: float, height: float, parts: Sequence[str]) -> str:
+    size = f'width="{width}" height="{height}"'
     return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" role="img">'
-        f"<title>{escape(title)}</title>{''.join(parts)}</svg>"
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" {size} {_FONT} role="img">'
+        f'<title>{_escaped(title)}</title><rect x="0" y="0" {size} fill="#fff"/>{"".join(parts)}</svg>'
     )

@@ -35,13 +35,6 @@ def _audited(audit: Audit) -> str:
         for group in audit.groups
     ]  # fmt: skip
     small = f"* fewer than {FEWEST} applicants: says next to nothing. " if any(g.is_small for g in audit.groups) else ""
-    highest = next(group.approved.value for group in audit.groups if group.name == audit.compared_with)
-    approved = intervals(
-        f"Approval rates by {audit.label}",
-        Axis("approved", 0, 1, percent=True),
-        [(_marked(group), group.approved) for group in audit.groups],
-        references=[highest * FOUR_FIFTHS],
-    )
     bad = intervals(
         f"Bad rates by {audit.label}",
         Axis("bad rate", 0, 1, percent=True),
@@ -51,7 +44,18 @@ def _audited(audit: Audit) -> str:
         heading(f"{audit.label} ({kind})")
         + table(HEADER, rows)
         + paragraph(f"{small}{verdict(audit)}")
-        + figures(("Approved (dotted: four fifths of the highest rate)", approved), ("Bad rate", bad))
+        + figures(("Approved (dotted: four fifths of the highest rate)", approval_chart(audit)), ("Bad rate", bad))
+    )
+
+
+def approval_chart(audit: Audit) -> str:
+    """An SVG: each group's approval rate with its interval, and where four fifths of the highest one lie."""
+    highest = next(group.approved.value for group in audit.groups if group.name == audit.compared_with)
+    return intervals(
+        f"Approval rates by {audit.label}",
+        Axis("approved", 0, 1, percent=True),
+        [(_marked(group), group.approved) for group in audit.groups],
+        references=[highest * FOUR_FIFTHS],
     )
 
 

@@ -1,6 +1,7 @@
 """The report's first half: what the model was trained on and how well it does. Functions from a Study to HTML."""
 
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -9,7 +10,7 @@ from model.charts import Axis, Line, bars, lines
 from model.effects import Effect, effects
 from model.evaluate import CALIBRATION_BINS
 from model.groups import MISSING
-from model.intervals import share
+from model.intervals import Interval, share
 from model.page import NOTHING, figures, heading, listing, number, paragraph, plain, table
 from model.policy import TIERS
 from model.psi import ANOTHER_POPULATION, WORTH_A_LOOK, by_chance, psi
@@ -91,30 +92,50 @@ def discrimination(study: Study) -> str:
 
 def calibration(study: Study) -> str:
     """Mean probability against bad rate in ten bins of equal size."""
-    bad, probability = study.tested
-    bins = [rows for rows in np.array_split(np.argsort(probability, kind="stable"), CALIBRATION_BINS) if rows.size]
-    rates = [share(int(bad[rows].sum()), rows.size) for rows in bins]
-    means = [float(probability[rows].mean()) for rows in bins]
-    x, y = Axis("mean probability", 0, 1, percent=True), Axis("bad rate", 0, 1, percent=True)
-    points = [(mean, rate.value) for mean, rate in zip(means, rates, strict=True)]
-    whiskers = [(mean, rate.low, rate.high) for mean, rate in zip(means, rates, strict=True)]
-    drawn = [Line("", points, marks=True, joined=False, whiskers=whiskers), Line("", [(0, 0), (1, 1)], light=True)]
-    inside = sum(rate.low <= mean <= rate.high for mean, rate in zip(means, rates, strict=True))
+    bins = calibration_bins(*study.tested)
+    inside = sum(rate.low <= mean <= rate.high for _, mean, rate in bins)
     return (
         paragraph(
             f"Calibration error {study.facts['metrics']['test']['calibration_error']:.4f}: the mean distance between "
             f"probability and bad rate over ten bins of equal size. In {inside} of {len(bins)} bins the mean "
             "probability lies within the 95 % interval of the bad rate (Wilson)."
         )
-        + figures(("Calibration", lines("Calibration", x, y, drawn)))
+        + figures(("Calibration", calibration_chart(bins)))
         + table(
             ("bin", "applicants", "mean probability", "bad rate", "95 % interval"),
             [
-                (f"{place}", f"{rows.size}", f"{mean:.1%}", f"{rate.value:.1%}", f"{rate.low:.1%} to {rate.high:.1%}")
-                for place, (rows, mean, rate) in enumerate(zip(bins, means, rates, strict=True), start=1)
+                (f"{place}", f"{rows}", f"{mean:.1%}", f"{rate.value:.1%}", f"{rate.low:.1%} to {rate.high:.1%}")
+                for place, (rows, mean, rate) in enumerate(bins, start=1)
             ],
         )
     )
+
+
+class CalibrationBin(NamedTuple):
+    """Applicants of like probability: how many, their mean probability and their bad rate (Wilson's 95 %)."""
+
+    rows: int
+    probability: float
+    bad_rate: Interval
+
+
+def calibration_bins(bad: npt.NDArray[np.bool_], probability: Curve) -> list[CalibrationBin]:
+    """Ten of equal size, ascending, of (rows,) verdicts and probabilities."""
+    bins = np.array_split(np.argsort(probability, kind="stable"), CALIBRATION_BINS)
+    return [
+        CalibrationBin(rows.size, float(probability[rows].mean()), share(int(bad[rows].sum()), rows.size))
+        for rows in bins
+        if rows.size
+    ]
+
+
+def calibration_chart(bins: Sequence[CalibrationBin]) -> str:
+    """An SVG: the nearer the dots to the diagonal, the more the probabilities can be taken at their word."""
+    x, y = Axis("mean probability", 0, 1, percent=True), Axis("bad rate", 0, 1, percent=True)
+    points = [(mean, rate.value) for _, mean, rate in bins]
+    whiskers = [(mean, rate.low, rate.high) for _, mean, rate in bins]
+    measured = Line("", points, marks=True, joined=False, whiskers=whiskers)
+    return lines("Calibration", x, y, [measured, Line("", [(0, 0), (1, 1)], light=True)])
 
 
 def gain(study: Study) -> str:

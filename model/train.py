@@ -79,7 +79,7 @@ class Options:
 DEFAULTS = Options()
 
 
-def train(data: Labelled, options: Options, step: Callable[[str], None]) -> dict[str, bytes]:
+def train(data: Labelled, options: Options, step: Callable[[str], None] = lambda _: None) -> dict[str, bytes]:
     """Labelled applications → the artefact's files. `step` is told each step as it starts.
 
     Raises PolicyError where no thresholds meet the targets, MonotonicityError where a demanded direction is not proved,
@@ -90,10 +90,8 @@ def train(data: Labelled, options: Options, step: Callable[[str], None]) -> dict
     step("features")
     matrix = data.matrix
     features = Graph(export.features_graph().SerializeToString(), [FEATURES]).run(matrix)[0]
-    rows = np.arange(data.bad.size)
-    fitting, rest = train_test_split(rows, train_size=0.6, stratify=data.bad, random_state=options.seed)
-    validation, test = train_test_split(rest, train_size=0.5, stratify=data.bad[rest], random_state=options.seed)
-    splits = Splits(fitting, validation, test)
+    splits = split(data.bad, options.seed)
+    fitting, validation, test = splits
 
     step("trees")
     booster = fit(features, data.bad, fitting, validation, options.seed)
@@ -157,6 +155,12 @@ def train(data: Labelled, options: Options, step: Callable[[str], None]) -> dict
         facts,
         lambda hashes: report.render(study, hashes),
     )
+
+
+def split(bad: npt.NDArray[np.bool_], seed: int) -> Splits:
+    """The rows of a run with this seed: 60/20/20, stratified by the verdicts `bad` (rows,) of those not held out."""
+    fitting, rest = train_test_split(np.arange(bad.size), train_size=0.6, stratify=bad, random_state=seed)
+    return Splits(fitting, *train_test_split(rest, train_size=0.5, stratify=bad[rest], random_state=seed))
 
 
 def fit(

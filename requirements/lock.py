@@ -1,7 +1,7 @@
 """Locks pyproject.toml with hashes and without any index's address.
 
-serving.txt ⊂ training.txt ⊂ development.txt, and analytics.txt, dynamodb.txt and traces.txt beside training.txt;
-audit.txt is an environment of its own.
+serving.txt ⊂ training.txt ⊂ notebook.txt ⊂ development.txt, and analytics.txt, dynamodb.txt and traces.txt beside
+training.txt; audit.txt is an environment of its own.
 
 make lock
 """
@@ -28,9 +28,10 @@ def compile_to(name: str, *chosen: str) -> None:
 
 lock("serving.txt", [])
 lock("training.txt", ["training"], "serving.txt")
+lock("notebook.txt", ["training", "notebook"], "training.txt")
 lock("analytics.txt", ["analytics"], "serving.txt")
 lock("dynamodb.txt", ["dynamodb"], "serving.txt")
 lock("traces.txt", ["traces"], "serving.txt")
-within = "training.txt", "analytics.txt", "dynamodb.txt", "traces.txt"
-lock("development.txt", ["training", "analytics", "dynamodb", "traces", "development"], *within)
+within = "notebook.txt", "analytics.txt", "dynamodb.txt", "traces.txt"
+lock("development.txt", ["training", "notebook", "analytics", "dynamodb", "traces", "development"], *within)
 compile_to("audit.txt", "--group=pyproject.toml:audit")

@@ -13,9 +13,9 @@ def pins(name: str) -> set[str]:
     return {line.split()[0] for line in text.splitlines() if re.match(r"[a-z0-9].*==", line)}
 
 
-def test_serving_is_within_training_and_training_within_development() -> None:
+def test_each_environment_is_within_the_next() -> None:
     assert pins("serving")
-    assert pins("serving") < pins("training") < pins("development")
+    assert pins("serving") < pins("training") < pins("notebook") < pins("development")
     assert pins("serving") < pins("analytics") < pins("development")
     assert pins("serving") < pins("dynamodb") < pins("development")
     assert pins("serving") < pins("traces") < pins("development")
@@ -26,7 +26,7 @@ def test_serving_is_within_training_and_training_within_development() -> None:
     [
         *(
             f"requirements/{name}.txt"
-            for name in ("serving", "training", "analytics", "dynamodb", "traces", "development", "audit")
+            for name in ("serving", "training", "notebook", "analytics", "dynamodb", "traces", "development", "audit")
         ),
         "tests/container/sagemaker_sdk/requirements.txt",
         "tests/serving/v2_clients/requirements.txt",

@@ -12,7 +12,9 @@ from model.intervals import Interval
 
 SVG = "{http://www.w3.org/2000/svg}"
 anything = st.floats() | st.sampled_from([0.0, -0.0, 1e308, -1e308, 5e-324, math.inf, -math.inf, math.nan])
-texts = st.text(st.characters(codec="utf-8", exclude_categories=["Cc", "Cs"]), max_size=40)
+texts = st.text(
+    st.characters(codec="utf-8", exclude_categories=["Cc", "Cs"], exclude_characters="\ufffe\uffff"), max_size=40
+)
 axes = st.builds(Axis.over, texts, st.lists(anything, max_size=5), st.booleans(), st.booleans())
 points = st.lists(st.tuples(anything, anything), max_size=6)
 some_lines = st.lists(
@@ -126,3 +128,18 @@ def test_text_is_escaped(draw: Callable[[str], str]) -> None:
     assert "<script" not in svg
     assert "&lt;script&gt;" in svg or "&lt;sc" in svg
     ET.fromstring(svg)
+
+
+@pytest.mark.parametrize("character", ["\x00", "\x1b", "\ud800", "\ufffe"])
+def test_what_no_xml_may_hold_is_replaced(character: str) -> None:
+    svg = bars(f"a{character}b", "", Axis("", 0, 1), [character], [("", [0.5])])
+    assert ET.fromstring(svg)[0].text == "a\N{REPLACEMENT CHARACTER}b"
+
+
+def test_a_chart_that_stands_alone_has_a_size_a_ground_and_a_font() -> None:
+    root = ET.fromstring(lines("", Axis("", 0, 1), Axis("", 0, 1), []))
+    assert root.attrib["viewBox"] == f"0 0 {root.attrib['width']} {root.attrib['height']}"
+    assert float(root.attrib["font-size"]) < 16  # a browser's own, in which the labels run into each other
+    ground = root[1]
+    assert ground.tag == f"{SVG}rect"
+    assert (ground.attrib["width"], ground.attrib["height"]) == (root.attrib["width"], root.attrib["height"])

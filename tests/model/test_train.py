@@ -9,8 +9,9 @@ import pytest
 
 from model.artifact import Artifact
 from model.data import Labelled
+from model.evaluate import metrics
 from model.storage import MANIFEST
-from model.train import Options, train
+from model.train import Options, split, train
 from preprocessing.encode import COLUMN, MODEL_FIELDS, encode
 from preprocessing.fields import Category
 from preprocessing.schema import Application
@@ -29,6 +30,15 @@ def test_the_tiers_of_the_test_split_are_worth_telling_apart(artifact: Artifact)
     assert all(held["share"] >= 0.15 for held in tiers.values())
     assert tiers["medium"]["bad_rate"] >= 2 * tiers["low"]["bad_rate"]
     assert tiers["high"]["bad_rate"] >= 2 * tiers["medium"]["bad_rate"]
+
+
+def test_the_rows_of_a_run_can_be_told_again_and_measured(labelled: Labelled, artifact: Artifact) -> None:
+    splits = split(labelled.bad, Options().seed)
+    assert sorted(np.concatenate(splits).tolist()) == list(range(labelled.bad.size))
+    test = labelled.of(splits.test)
+    measured = metrics(test.bad, np.array(artifact.score(test.matrix)), artifact.policy)
+    assert measured["tiers"] == artifact.manifest.metrics["test"]["tiers"]
+    assert measured["auc"] == pytest.approx(artifact.manifest.metrics["test"]["auc"], abs=1e-4)
 
 
 def test_probabilities_mean_what_they_say(artifact: Artifact) -> None:
