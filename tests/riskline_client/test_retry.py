@@ -23,7 +23,7 @@ from riskline_client import (
     Unavailable,
 )
 from riskline_client.retry import Attempts
-from tests.riskline_client.asking import KINDS, Kind, ask, by
+from tests.riskline_client.asking import Kind, ask, by
 
 URL = "http://service.test"
 AT_ONCE = Retry(attempts=4, first_wait_s=1e-6)
@@ -64,11 +64,6 @@ class Service:
         if isinstance(answer.body, str):
             return httpx.Response(answer.status, headers=answer.headers, text=answer.body)
         return httpx.Response(answer.status, headers=answer.headers, stream=answer.body)
-
-
-@pytest.fixture(params=KINDS)
-def kind(request: pytest.FixtureRequest) -> Kind:
-    return request.param  # type: ignore[no-any-return]
 
 
 @pytest.fixture

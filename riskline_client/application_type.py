@@ -1,6 +1,6 @@
 """Writes the application of a service as a TypedDict, so that a type checker knows the lender's fields and words.
 
-python -m riskline_client.types https://riskline.example.com > application.py
+python -m riskline_client.application_type https://riskline.example.com > application.py
 
 The service shows its schema without a key. Run it again when that changes; bounds are checked by the service alone.
 """
@@ -30,7 +30,7 @@ def module(schema: Mapping[str, Any]) -> str:
         | ({"Literal"} if any("Literal[" in type_ for type_ in types.values()) else set())
     )
     lines = [
-        '"""What the service takes. Written by `python -m riskline_client.types`; not to be edited."""',
+        '"""What the service takes. Written by `python -m riskline_client.application_type`; not to be edited."""',
         "",
         f"from typing import {', '.join(names)}",
         "",
@@ -71,7 +71,8 @@ def _quoted(word: object) -> str:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(
-        prog="python -m riskline_client.types", description="Writes the service's application as a TypedDict."
+        prog="python -m riskline_client.application_type",
+        description="Writes the application as a TypedDict.",
     )
     parser.add_argument("url", help="where the service is, as https://riskline.example.com")
     url = parser.parse_args(arguments).url
