@@ -18,7 +18,7 @@ NEWEST_MODEL := $(BENTOML_HOME)/models/riskline/latest
 
 .DEFAULT_GOAL := help
 .PHONY: help serve train adopt report build container push check quick test container-test crash-test overload chaos soak loadtest
-.PHONY: hostile analytics console-figures lambda bench audit sbom lock clean
+.PHONY: hostile analytics console-figures client lambda bench audit sbom lock clean
 
 help: ## List the targets
 	@grep -E '^[a-z-]+:.*## ' Makefile | awk -F ':.*## ' '{printf "  make %-15s %s\n", $$1, $$2}'
@@ -105,6 +105,9 @@ analytics: $(VENV)/analytics ## Archive what was decided here, or take ARCHIVE=U
 console-figures: $(VENV)/development ## Load, scroll and use the console in a real Chromium, and show the figures of docs/console.md
 	@test -n "$(RISKLINE_MODEL)" || test -f "$(NEWEST_MODEL)" || $(BIN)/python -m model.train
 	$(BIN)/python -m loadtest.console
+
+client: $(VENV)/serving ## Pack the client as a wheel to build/client/, for whoever asks the service from Python
+	$(BIN)/pip wheel -qq --disable-pip-version-check --no-deps --wheel-dir build/client ./riskline_client
 
 lambda: $(VENV)/development ## Pack the channels' Lambda to build/riskline-lambda.zip; for RUNTIME (3.13) and MACHINE (x86_64)
 	$(BIN)/python -m requirements.lambda_zip $(if $(RUNTIME),--python $(RUNTIME)) $(if $(MACHINE),--machine $(MACHINE))
