@@ -38,6 +38,7 @@ def guarded(model_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Ite
         "RISKLINE_KEYS": str(file),
         "RISKLINE_MAX_ROWS": str(MOST_ROWS),
         "RISKLINE_MAX_BULK_ROWS": str(MOST_BULK_ROWS),
+        "RISKLINE_MAX_BULK_MB": "0.03",  # somewhat more than so many rows
     }
     with running_server(settings) as server:
         yield Guarded(server, server.url, *[text for text, _ in made])

@@ -1,10 +1,12 @@
 """Both clients and a real service: what it answers to each call, in one piece or in many."""
 
+import re
 import socket
 from datetime import date
 from itertools import pairwise
 from typing import Any
 
+import httpx
 import pyarrow as pa
 import pytest
 
@@ -31,6 +33,7 @@ from riskline_client import (
 )
 from riskline_client.calls import new_key
 from tests.generated import EXAMPLE, NUMBER
+from tests.lab.waiting import until
 from tests.riskline_client.asking import Kind, ask
 from tests.riskline_client.conftest import MOST_BULK_ROWS, MOST_ROWS, Guarded
 
@@ -124,6 +127,12 @@ def test_more_rows_than_a_request_may_have_come_back_in_their_order(guarded: Gua
     assert asked(guarded, kind, "predict_batch", ROWS[:100], idempotency_key=key) == results
 
 
+def rejected(guarded: Guarded) -> set[str]:
+    """The codes of whole requests that the service has refused so far."""
+    metrics = httpx.get(f"{guarded.url}/metrics", headers={"X-API-Key": guarded.key}).text
+    return set(re.findall(r'riskline_rejected_total{reason="(\w+)"', metrics))
+
+
 @pytest.mark.parametrize("form", ["table", "batch", "reader"])
 def test_columns_of_any_length_are_scored_as_applications_are(guarded: Guarded, kind: Kind, form: str) -> None:
     whole = table(ROWS)
@@ -140,6 +149,7 @@ def test_columns_of_any_length_are_scored_as_applications_are(guarded: Guarded, 
     results = asked(guarded, kind, "predict_batch", ROWS)
     for name in ("probability", "tier", "points"):
         assert scores[name].to_pylist() == [getattr(row, name, None) for row in results]
+    until(lambda: {"body_too_large", "batch_too_large"} <= rejected(guarded), 10)  # both limits had to be kept
     assert all(reasons for reasons, row in zip(scores["reasons"].to_pylist(), ROWS, strict=True) if row is not BAD)
 
 
