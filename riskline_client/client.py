@@ -115,7 +115,7 @@ class Client:
         """For each application, in order, its decision or what is wrong with it; `rows` of them go in a request.
 
         Decisions are named <idempotency_key>-<rows of requests before>-<row of the request, from 1>: called again with
-        the same applications, key and `rows`, it gives those that are decided already and decides the rest.
+        the same applications, key and `rows`, under the same limits, it gives what is decided and decides the rest.
         """
         pieces = applications_in_pieces(applications, explain, channel, idempotency_key, rows)
         return [result for answer in self._answers(pieces) for result in answer]

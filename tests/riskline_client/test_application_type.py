@@ -31,7 +31,9 @@ def run(text: str) -> Any:
 
 def test_the_module_beside_this_test_is_the_bundled_tables() -> None:
     """mypy holds the function below to it: where that is no error any more, its comment is one."""
-    assert module(document()["components"]["schemas"]["Application"]) == WRITTEN.read_text()
+    schema = document()["components"]["schemas"]["Application"]
+    assert schema == schema_of(Bundled)
+    assert module(schema) == WRITTEN.read_text()
 
 
 def scored(riskline: Client, application: Application) -> Decision:

@@ -3,7 +3,7 @@
 import psutil
 import pytest
 
-from riskline_client import Client, RefusedRow
+from riskline_client import Client, RefusedRow, Retry
 from tests.generated import EXAMPLE
 from tests.lab.workers import established
 from tests.riskline_client.asking import Kind, ask
@@ -19,10 +19,12 @@ def recorded(guarded: Guarded) -> dict[str, float]:
         return {decision.id: decision.probability for decision in riskline.decisions(limit=1000)}
 
 
-def test_a_batch_whose_answer_was_lost_is_decided_once(guarded: Guarded, kind: Kind) -> None:
+@pytest.mark.parametrize("closes", [True, False])
+def test_a_batch_whose_answer_was_lost_is_decided_once(guarded: Guarded, kind: Kind, closes: bool) -> None:
     before, lost = recorded(guarded), []
-    with losing_the_first_answer(guarded.url, lambda: lost.append(True)) as url:
-        given = ask(kind, url, "predict_batch", [EXAMPLE, {}, EXAMPLE], client={"key": guarded.key})
+    client = {"key": guarded.key, "bulk_retry": Retry(attempt_s=1)}
+    with losing_the_first_answer(guarded.url, lambda: lost.append(True), closes) as url:
+        given = ask(kind, url, "predict_batch", [EXAMPLE, {}, EXAMPLE], client=client)
     assert lost
     told = {row.decision_id: row.probability for row in given if not isinstance(row, RefusedRow)}
     assert len(told) == 2
