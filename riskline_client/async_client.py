@@ -180,7 +180,7 @@ class AsyncClient:
         return await self._answer(calls.schema(), self._retry)
 
     async def _answers(self, pieces: Pieces[T]) -> AsyncIterator[T]:
-        while (call := pieces.next()) is not None:
+        while (call := pieces.take()) is not None:
             try:
                 answer = await self._answer(call, self._bulk_retry)
             except TooLarge as error:

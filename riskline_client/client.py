@@ -201,7 +201,7 @@ class Client:
         return self._answer(calls.schema(), self._retry)
 
     def _answers(self, pieces: Pieces[T]) -> Iterator[T]:
-        while (call := pieces.next()) is not None:
+        while (call := pieces.take()) is not None:
             try:
                 answer = self._answer(call, self._bulk_retry)
             except TooLarge as error:

@@ -27,7 +27,7 @@ class Pieces(Generic[T]):
         self._sent: Any = None
         self._before = 0
 
-    def next(self) -> Call[T] | None:
+    def take(self) -> Call[T] | None:
         """The next request, None after the last. Whoever asks has had the answer to the one before, or its refusal."""
         if self._sent is not None:
             self._before += len(self._sent)

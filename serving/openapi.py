@@ -70,7 +70,7 @@ CHANNEL = {
     "name": "X-Channel",
     "in": "header",
     "description": "Where the application came from.",
-    "schema": {"enum": list(CHANNELS), "default": "api"},
+    "schema": {"type": "string", "enum": list(CHANNELS), "default": "api"},
 }
 SAGEMAKER_HEADERS = [
     {"name": name, "in": "header", "description": description, "schema": {"type": "string", "pattern": pattern}}

@@ -208,7 +208,7 @@ def told(rows: list[int], before: int) -> calls.Call[tuple[list[int], int]]:
 
 def taken(pieces: Pieces[tuple[list[int], int]], most: int) -> Iterator[tuple[list[int], int]]:
     """By a service that takes `most` rows at once."""
-    while (call := pieces.next()) is not None:
+    while (call := pieces.take()) is not None:
         rows, before = call.read(b"")
         if len(rows) > most:
             pieces.refused(TooLarge(413, "batch_too_large", "too large"))
