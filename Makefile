@@ -20,7 +20,7 @@ NEWEST_MODEL := $(BENTOML_HOME)/models/riskline/latest
 
 .DEFAULT_GOAL := help
 .PHONY: help serve train adopt report build container push check quick test container-test crash-test overload chaos soak loadtest
-.PHONY: notebook hostile analytics console-figures lambda bench audit sbom lock clean
+.PHONY: notebook hostile analytics console-figures client lambda bench audit sbom lock clean
 
 help: ## List the targets
 	@grep -E '^[a-z-]+:.*## ' Makefile | awk -F ':.*## ' '{printf "  make %-15s %s\n", $$1, $$2}'
@@ -111,6 +111,9 @@ console-figures: $(VENV)/development ## Load, scroll and use the console in a re
 	@test -n "$(RISKLINE_MODEL)" || test -f "$(NEWEST_MODEL)" || $(BIN)/python -m model.train
 	$(BIN)/python -m loadtest.console
 
+client: build/packing/installed ## Pack the client as a wheel to build/client/, for whoever asks the service from Python
+	cd riskline_client && ../build/packing/bin/python -m hatchling build -t wheel -d ../build/client
+
 lambda: $(VENV)/development ## Pack the channels' Lambda to build/riskline-lambda.zip; for RUNTIME (3.13) and MACHINE (x86_64)
 	$(BIN)/python -m requirements.lambda_zip $(if $(RUNTIME),--python $(RUNTIME)) $(if $(MACHINE),--machine $(MACHINE))
 
@@ -142,4 +145,10 @@ $(VENV)/%: requirements/%.txt
 build/audit/installed: requirements/audit.txt
 	$(PYTHON) -m venv $(@D)
 	$(@D)/bin/pip install -qq --disable-pip-version-check --require-hashes -r requirements/audit.txt
+	@touch $@
+
+# what packs the client is locked with what the client's tests install it beside
+build/packing/installed: tests/riskline_client/alone/requirements.txt
+	$(PYTHON) -m venv $(@D)
+	$(@D)/bin/pip install -qq --disable-pip-version-check --require-hashes -r $<
 	@touch $@

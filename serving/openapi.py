@@ -9,6 +9,7 @@ from typing import Any
 from pydantic import TypeAdapter
 from pydantic_core import to_json, to_jsonable_python
 
+from decisions.record import CHANNELS
 from preprocessing.decode import decode_application
 from preprocessing.encode import FIELDS
 from preprocessing.errors import InvalidApplication
@@ -57,7 +58,20 @@ PARAMETERS = [
         "description": "Comes back with the answer; one is made where none is sent. At most 128 ASCII characters.",
         "schema": {"type": "string", "pattern": "^[!-~]{1,128}$"},
     },
+    {
+        "name": "Idempotency-Key",
+        "in": "header",
+        "description": "Becomes the decision's id, in a batch followed by `-` and the row from 1; the same one again "
+        "gives the first decision back.",
+        "schema": {"type": "string", "pattern": r"^[!#-\[\]-~]{1,64}$"},
+    },
 ]
+CHANNEL = {
+    "name": "X-Channel",
+    "in": "header",
+    "description": "Where the application came from.",
+    "schema": {"type": "string", "enum": list(CHANNELS), "default": "api"},
+}
 SAGEMAKER_HEADERS = [
     {"name": name, "in": "header", "description": description, "schema": {"type": "string", "pattern": pattern}}
     for name, description, pattern in (
@@ -161,7 +175,7 @@ def _paths() -> dict[str, Any]:
         **reviewing_paths(),
         "/invocations": (invocations := _invocations()),
         "/models/{name}/invoke": invoke_path(invocations),
-        **v2_paths(PARAMETERS),
+        **v2_paths([*PARAMETERS, CHANNEL]),
         **operating_paths(),
     }
 
@@ -197,7 +211,8 @@ def _scoring(
     for status in errors:
         responses[str(status)] = error(status)
     content = {"required": True, "content": _json(body, body_example) | in_other_forms}
-    return {"post": {"summary": summary, "parameters": PARAMETERS, "requestBody": content, "responses": responses}}
+    post = {"summary": summary, "parameters": [*PARAMETERS, CHANNEL], "requestBody": content, "responses": responses}
+    return {"post": post}
 
 
 def _invocations() -> dict[str, Any]:
@@ -212,7 +227,7 @@ def _invocations() -> dict[str, Any]:
         others=tuple(media_type for media_type in FORMATS if media_type != JSON),
     )
     post = route["post"]
-    post["parameters"] = [*PARAMETERS, *SAGEMAKER_HEADERS]
+    post["parameters"] = [*post["parameters"], *SAGEMAKER_HEADERS]
     post["requestBody"]["content"][JSON]["schema"] = one_or_many["body"]
     post["responses"]["200"]["content"][JSON]["schema"] = one_or_many["answer"]
     post["responses"]["204"] = {"description": "The body was empty"}

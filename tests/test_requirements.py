@@ -30,6 +30,7 @@ def test_each_environment_is_within_the_next() -> None:
         ),
         "tests/container/sagemaker_sdk/requirements.txt",
         "tests/serving/v2_clients/requirements.txt",
+        "tests/riskline_client/alone/requirements.txt",
     ],
 )
 def test_every_pin_has_hashes_and_no_address_gets_in(path: str) -> None:

@@ -17,7 +17,8 @@ ALLOWED = {
     "decisions": {"model", "preprocessing"},
     "model": {"preprocessing"},
     "preprocessing": set(),
-    "loadtest": {"serving", "decisions", "model", "preprocessing"},
+    "riskline_client": set(),
+    "loadtest": {"serving", "decisions", "model", "preprocessing", "riskline_client"},
     "requirements": {"serving", "model"},
     "examples": set(),
 }
@@ -28,7 +29,7 @@ PROGRAMS = {
     "decisions/replay.py": {"serving"},
     "loadtest/unwatched.py": {"service"},
 }
-ROOMS = {"service", "serving", "decisions", "model", "preprocessing", "loadtest", "requirements", "examples", "tests"}
+ROOMS = {*(room.removesuffix(".py") for room in ALLOWED), "tests"}
 # file → what only it (and the others named beside the library) may import
 ONLY = {
     "xgboost": {"model/train.py", "model/export.py"},
@@ -41,7 +42,8 @@ ONLY = {
         "decisions/archive_tables.py",
         "model/adopt.py", "model/adopt_columns.py", "model/data.py", "model/places.py", "model/score.py",
         "model/source.py", "model/spelled.py",
-        "preprocessing/columns.py", "preprocessing/tables.py", "preprocessing/words.py", "serving/tables.py",
+        "preprocessing/columns.py", "preprocessing/tables.py", "preprocessing/words.py", "riskline_client/tables.py",
+        "serving/tables.py",
     },
     "msgspec": {
         "decisions/archive_columns.py", "decisions/journal.py", "decisions/record.py",
@@ -93,6 +95,12 @@ def test_nobody_imports_a_program(path: Path) -> None:
             assert programs.isdisjoint(alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
             assert programs.isdisjoint({node.module, *(f"{node.module}.{alias.name}" for alias in node.names)})
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "riskline_client").glob("*.py")), ids=lambda path: path.name)
+def test_the_client_needs_httpx_and_where_it_takes_columns_pyarrow(path: Path) -> None:
+    theirs = imported(path) - sys.stdlib_module_names - {"riskline_client"}
+    assert theirs <= {"httpx"} | ({"pyarrow"} if path.name == "tables.py" else set())
 
 
 def loaded_by(module: str) -> set[str]:
