@@ -137,7 +137,7 @@ class NoRecord(ErrorAnswer):
 
 
 class ServiceFault(ErrorAnswer):
-    codes = ("internal_error",)
+    codes = ("internal_error", "unreadable_record")
 
 
 CLASS_OF: dict[str, type[ErrorAnswer]] = {code: kind for kind in ErrorAnswer.__subclasses__() for code in kind.codes}
