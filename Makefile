@@ -17,8 +17,8 @@ export BENTOML_HOME ?= $(HOME)/bentoml
 NEWEST_MODEL := $(BENTOML_HOME)/models/riskline/latest
 
 .DEFAULT_GOAL := help
-.PHONY: help serve train adopt report build container push check quick test container-test crash-test overload chaos soak loadtest
-.PHONY: hostile analytics console-figures lambda bench audit sbom lock clean
+.PHONY: help serve train adopt report onnx build container push check quick test container-test crash-test overload chaos soak
+.PHONY: loadtest hostile analytics console-figures lambda bench audit sbom lock clean
 
 help: ## List the targets
 	@grep -E '^[a-z-]+:.*## ' Makefile | awk -F ':.*## ' '{printf "  make %-15s %s\n", $$1, $$2}'
@@ -37,6 +37,10 @@ adopt: $(VENV)/training ## Write schema and features for the table CSV with its 
 report: $(VENV)/training ## Train if there is no model yet, write its report to build/report.html and open it in a browser
 	@test -n "$(RISKLINE_MODEL)" || test -f "$(NEWEST_MODEL)" || $(BIN)/python -m model.train
 	$(BIN)/python -m model.report
+
+onnx: $(VENV)/training ## Write the newest model, or MODEL, as one file that scores raw applications: build/riskline.onnx
+	@test -n "$(MODEL)" || test -f "$(NEWEST_MODEL)" || $(BIN)/python -m model.train
+	$(BIN)/python -m model.portable $(if $(MODEL),--model "$(MODEL)")
 
 build: $(VENV)/training ## Pack the newest model and the service as a Bento
 	@test -f "$(NEWEST_MODEL)" || $(BIN)/python -m model.train

@@ -1,0 +1,244 @@
+"""One `.onnx` file that scores a raw application wherever ONNX Runtime runs, and says all that is needed to ask it.
+
+    each field, a word or a number ─ codes ─ [model.onnx's own nodes] ─ margin ─ sigmoid ─ probability ─ tier
+                                           └ [contributions.onnx's own nodes] ─ contributions
+
+It is made from a verified artefact, and only written once it has given the artefact's own bits. The artefact's graphs
+stay as they are, since every node more costs the service a microsecond. See docs/decisions/0025-portable.md.
+
+    python -m model.portable                                         # the newest model → build/riskline.onnx
+    python -m model.portable --model model.tar.gz --out elsewhere.onnx
+"""
+
+import argparse
+import json
+import sys
+from bisect import bisect_left
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+from onnx import TensorProto, compose, helper
+
+from model.artifact import CONTRIBUTIONS_GRAPH, GRAPH, POLICY, Artifact, open_artifact
+from model.errors import ParityError
+from model.generated import generated_rows
+from model.graph import CONTRIBUTIONS, INPUT, MARGIN, PROBABILITY, Graph
+from model.lookup import append
+from model.policy import DIGITS, TIERS, answered
+from model.storage import STORE_NAME
+from preprocessing.encode import FIELDS, MODEL_FIELDS, Batch, Matrix
+from preprocessing.errors import RisklineError
+from preprocessing.fields import Category
+from preprocessing.schema import Application
+from serving.reasons import MOST_REASONS
+from serving.scorer import Scorer
+
+TIER = "tier"
+OUTPUTS = {PROBABILITY: TensorProto.FLOAT, TIER: TensorProto.STRING, CONTRIBUTIONS: TensorProto.FLOAT}
+CHECKED_ROWS = 20_000
+_FLOAT32_ONE = int(np.float32(1).view(np.uint32))
+
+# ONNX Runtime's float32 Sigmoid: 0.5 + x·P(x²)/Q(x²), x kept within ±18, after Eigen. Columns: P, Q; highest power
+# first. P is one degree shorter. Source: onnxruntime/core/mlas/lib/logistic.cpp (MIT).
+_COEFFICIENTS = np.array(
+    [
+        [0, 6.10247389755681e-13],
+        [4.37031012579801e-11, 5.76102136993427e-09],
+        [1.15627324459942e-07, 6.29106785017040e-06],
+        [6.08574864600143e-05, 1.70198817374094e-03],
+        [8.51377133304701e-03, 1.16817656904453e-01],
+        [2.48287947061529e-01, 9.93151921023180e-01],
+    ],
+    dtype=np.float32,
+).astype(np.float64)
+
+Inputs = Mapping[str, npt.NDArray[Any]]
+
+
+def portable(artifact: Artifact) -> bytes:
+    """The file. Inputs: each field that the model is given, (rows, 1), a number as float32 (NaN: missing), a word as a
+    string (what the schema does not know, "" too: missing). Outputs: `probability` (rows, 1) float32, `tier` (rows, 1)
+    string, `contributions` (rows, fields) float32. What else there is to know stands in `metadata`.
+
+    ParityError where it does not give the bits of the artefact's own graphs.
+    """
+    model = onnx.load_from_string(artifact.files[GRAPH])
+    contributions = compose.add_prefix(
+        onnx.load_from_string(artifact.files[CONTRIBUTIONS_GRAPH]),
+        f"{CONTRIBUTIONS}/",
+        rename_inputs=False,
+        rename_outputs=False,
+    )
+    nodes = [node for node in model.graph.node if PROBABILITY not in node.output]
+    for part in (model.graph.node, model.graph.input, model.graph.output, model.metadata_props):
+        del part[:]
+    _append_encoding(model)
+    model.graph.node.extend([*nodes, *contributions.graph.node])
+    model.graph.initializer.extend(contributions.graph.initializer)
+    _append_sigmoid(model)
+    _append_tier(model, artifact)
+    widths = {CONTRIBUTIONS: len(MODEL_FIELDS)}
+    model.graph.output.extend(
+        helper.make_tensor_value_info(name, kind, ["rows", widths.get(name, 1)]) for name, kind in OUTPUTS.items()
+    )
+    helper.set_model_props(model, metadata(artifact))
+    onnx.checker.check_model(model, full_check=True)
+    written: bytes = model.SerializeToString(deterministic=True)
+    check(written, artifact)
+    return written
+
+
+def metadata(artifact: Artifact) -> dict[str, str]:
+    """What a program must know to take an application and to word an answer as the service does, as JSON by name."""
+    schema = Application.model_json_schema()
+    for field in FIELDS:
+        schema["properties"][field.name]["x-rule"] = field.kind.rule
+    # one row in which everything is missing, and one in which everything is above what training saw
+    low, high = artifact.ranges
+    unusual = np.stack([np.full_like(high, np.nan), np.nextafter(high, np.float32(np.inf))])
+    said = Scorer(artifact).score(Batch(unusual, {})).warnings
+    warnings = {
+        field.name: {"range": [float(low[column]), float(high[column])]}
+        | {each.code: each.message for row in said.values() for each in row if each.field == field.name}
+        for column, field in enumerate(MODEL_FIELDS)
+    }
+    return {
+        "riskline.application": json.dumps(schema),
+        "riskline.policy": artifact.files[POLICY].decode(),
+        "riskline.answer": json.dumps(
+            {
+                "model_version": artifact.model_version,
+                "policy_version": artifact.policy_version,
+                "digits": DIGITS,
+                "most_reasons": MOST_REASONS,
+                "warnings": warnings,
+            }
+        ),
+    }
+
+
+def check(written: bytes, artifact: Artifact) -> None:
+    """ParityError unless the file gives the artefact's bits and tiers for `CHECKED_ROWS` generated rows."""
+    matrix = generated_rows({}, CHECKED_ROWS, np.random.default_rng(0))
+    inputs = inputs_of(matrix)
+    probability, tier, contributions = Graph(written).feed(inputs, list(OUTPUTS))
+    expected = artifact.probability(matrix)
+    if not np.array_equal(probability[:, 0], expected):
+        row = int(np.argmax(probability[:, 0] != expected))
+        raise ParityError(
+            f"the portable file differs from {GRAPH} in the last bits (generated row {row}): ONNX Runtime computes the "
+            f"sigmoid in another way on this machine; write the file on an x86-64 machine with FMA"
+        )
+    tiers = [TIERS[index] for index in artifact.policy.tiers(answered(expected))]
+    if tier[:, 0].tolist() != tiers or not np.array_equal(contributions, artifact.contributions(matrix)):
+        raise ParityError("the portable file's tiers or contributions differ from the artefact's: this is a bug")
+
+
+def inputs_of(matrix: Matrix) -> Inputs:
+    """The file's inputs for rows of the matrix; a code that stands for no word becomes NaN in the matrix as well."""
+    inputs: dict[str, npt.NDArray[Any]] = {}
+    for column, field in enumerate(MODEL_FIELDS):
+        if isinstance(field.kind, Category):
+            codes = field.kind.codes
+            words = {code: word for word, code in codes.items() if word is not None}
+            said = [words.get(code, "") for code in matrix[:, column].tolist()]
+            matrix[:, column] = [codes[word or None] for word in said]
+            inputs[field.name] = np.array(said, dtype=object).reshape(-1, 1)
+        else:
+            inputs[field.name] = matrix[:, [column]]
+    return inputs
+
+
+def _append_encoding(model: onnx.ModelProto) -> None:
+    """A column for each field, in the matrix's order: as `preprocessing/encode.py` does it."""
+    columns = []
+    for field in MODEL_FIELDS:
+        kind, code = TensorProto.FLOAT, field.name
+        if isinstance(field.kind, Category):
+            kind, code = TensorProto.STRING, f"{field.name}/code"
+            words = list(field.kind.values)
+            model.graph.node.append(
+                helper.make_node(
+                    "LabelEncoder",
+                    [field.name],
+                    [code],
+                    domain="ai.onnx.ml",
+                    keys_strings=words,
+                    values_floats=[field.kind.codes[word] for word in words],
+                    default_float=float("nan"),
+                )
+            )
+        columns.append(code)
+        model.graph.input.append(helper.make_tensor_value_info(field.name, kind, ["rows", 1]))
+    append(model, "Concat", columns, INPUT, axis=1)
+
+
+def _append_sigmoid(model: onnx.ModelProto) -> None:
+    """`margin` → `probability`, step by step in operations that IEEE 754 defines to the last bit.
+
+    Sigmoid itself is rounded as each processor's fastest instructions do: with them fused (FMA) on servers, one by one
+    in WebAssembly, which differs by up to 16 units in the last place. A fused step is a product and a sum in float64,
+    where the product of two float32 is exact, rounded to float32 once.
+    """
+    append(model, "Clip", [MARGIN, _float32(-18), _float32(18)], "x")
+    append(model, "Mul", ["x", "x"], "square_float32")
+    append(model, "Cast", ["square_float32"], "square", to=TensorProto.DOUBLE)
+    sums: str | npt.NDArray[np.float64] = _COEFFICIENTS[:1]
+    for step, coefficients in enumerate(_COEFFICIENTS[1:]):
+        append(model, "Mul", [sums, "square"], f"product_{step}")
+        append(model, "Add", [f"product_{step}", coefficients], f"sum_{step}")
+        append(model, "Cast", [f"sum_{step}"], f"polynomials_{step}", to=TensorProto.FLOAT)
+        sums = f"polynomials_{step}_wide"
+        append(model, "Cast", [f"polynomials_{step}"], sums, to=TensorProto.DOUBLE)
+    last = f"polynomials_{len(_COEFFICIENTS) - 2}"
+    model.graph.node.append(helper.make_node("Split", [last], ["P", "Q"], axis=1, num_outputs=2))
+    append(model, "Mul", ["P", "x"], "numerator")
+    append(model, "Div", ["numerator", "Q"], "quotient")
+    append(model, "Add", ["quotient", _float32(0.5)], "unclipped")
+    append(model, "Clip", ["unclipped", _float32(0), _float32(1)], PROBABILITY)
+
+
+def _append_tier(model: onnx.ModelProto, artifact: Artifact) -> None:
+    """`probability` → `tier`. An answer's digits are rounded before the policy looks at them, so that what is compared
+    here is the smallest float32 whose answer reaches the threshold."""
+    thresholds = (artifact.policy.low_below, artifact.policy.high_from)
+    reaching = [bisect_left(range(_FLOAT32_ONE + 1), threshold, key=_answer_of_bits) for threshold in thresholds]
+    append(model, "GreaterOrEqual", [PROBABILITY, np.array([reaching], np.uint32).view(np.float32)], "reached")
+    append(model, "Cast", ["reached"], "reached_int64", to=TensorProto.INT64)
+    append(model, "ReduceSum", ["reached_int64", np.array([1])], "tier_index", keepdims=1)
+    append(model, "Gather", [np.array(TIERS, dtype=object), "tier_index"], TIER, axis=0)
+
+
+def _float32(value: float) -> npt.NDArray[np.float32]:
+    return np.array(value, dtype=np.float32)
+
+
+def _answer_of_bits(bits: int) -> float:
+    return answered(np.array([bits], np.uint32).view(np.float32))[0]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        prog="python -m model.portable", description="Write a model as one .onnx file that takes raw applications."
+    )
+    parser.add_argument("--model", default=f"{STORE_NAME}:latest", help="folder, archive or tag of the store")
+    parser.add_argument("--out", type=Path, default=Path("build/riskline.onnx"), help="default: %(default)s")
+    arguments = parser.parse_args()
+    try:
+        written = portable(open_artifact(arguments.model))
+    except RisklineError as error:
+        sys.exit(f"riskline: {error.message}")
+    try:
+        arguments.out.parent.mkdir(parents=True, exist_ok=True)
+        arguments.out.write_bytes(written)
+    except OSError as error:
+        sys.exit(f"riskline: {arguments.out} cannot be written: {error.strerror}")
+    print(f"{arguments.out}: {len(written):,} bytes")  # noqa: T201
+
+
+if __name__ == "__main__":
+    main()
