@@ -24,7 +24,7 @@ import onnx
 from onnx import TensorProto, compose, helper
 
 from model.artifact import CONTRIBUTIONS_GRAPH, GRAPH, POLICY, Artifact, open_artifact
-from model.errors import ParityError
+from model.errors import ArtifactError, ParityError
 from model.generated import generated_rows
 from model.graph import CONTRIBUTIONS, INPUT, MARGIN, PROBABILITY, Graph
 from model.lookup import append
@@ -38,6 +38,7 @@ from serving.reasons import MOST_REASONS
 from serving.scorer import Scorer
 
 TIER = "tier"
+INSIDE = "riskline/"  # before the name of whatever is neither an input nor an output
 OUTPUTS = {PROBABILITY: TensorProto.FLOAT, TIER: TensorProto.STRING, CONTRIBUTIONS: TensorProto.FLOAT}
 CHECKED_ROWS = 20_000
 _FLOAT32_ONE = int(np.float32(1).view(np.uint32))
@@ -64,8 +65,12 @@ def portable(artifact: Artifact) -> bytes:
     string (what the schema does not know, "" too: missing). Outputs: `probability` (rows, 1) float32, `tier` (rows, 1)
     string, `contributions` (rows, fields) float32. What else there is to know stands in `metadata`.
 
-    ParityError where it does not give the bits of the artefact's own graphs.
+    ParityError where it does not give the bits of the artefact's own graphs, ArtifactError where a field has the name
+    of an output.
     """
+    for field in MODEL_FIELDS:
+        if field.name in OUTPUTS:
+            raise ArtifactError(f"the field {field.name!r} cannot travel: an output of the file has its name")
     model = onnx.load_from_string(artifact.files[GRAPH])
     contributions = compose.add_prefix(
         onnx.load_from_string(artifact.files[CONTRIBUTIONS_GRAPH]),
@@ -74,17 +79,18 @@ def portable(artifact: Artifact) -> bytes:
         rename_outputs=False,
     )
     nodes = [node for node in model.graph.node if PROBABILITY not in node.output]
-    for part in (model.graph.node, model.graph.input, model.graph.output, model.metadata_props):
+    for part in (model.graph.node, model.graph.output, model.metadata_props):
         del part[:]
-    _append_encoding(model)
     model.graph.node.extend([*nodes, *contributions.graph.node])
     model.graph.initializer.extend(contributions.graph.initializer)
-    _append_sigmoid(model)
-    _append_tier(model, artifact)
+    append_sigmoid(model)
+    append_tier(model, artifact)
     widths = {CONTRIBUTIONS: len(MODEL_FIELDS)}
     model.graph.output.extend(
         helper.make_tensor_value_info(name, kind, ["rows", widths.get(name, 1)]) for name, kind in OUTPUTS.items()
     )
+    model = compose.add_prefix(model, INSIDE, rename_outputs=False)  # a field may be called `margin`, too
+    _put_encoding_before(model)
     helper.set_model_props(model, metadata(artifact))
     onnx.checker.check_model(model, full_check=True)
     written: bytes = model.SerializeToString(deterministic=True)
@@ -153,36 +159,39 @@ def inputs_of(matrix: Matrix) -> Inputs:
     return inputs
 
 
-def _append_encoding(model: onnx.ModelProto) -> None:
-    """A column for each field, in the matrix's order: as `preprocessing/encode.py` does it."""
-    columns = []
+def _put_encoding_before(model: onnx.ModelProto) -> None:
+    """An input for each field in place of the matrix, whose columns they become as in `preprocessing/encode.py`."""
+    inputs, nodes, columns = [], [], []
     for field in MODEL_FIELDS:
-        kind, code = TensorProto.FLOAT, field.name
+        kind, column = TensorProto.FLOAT, field.name
         if isinstance(field.kind, Category):
-            kind, code = TensorProto.STRING, f"{field.name}/code"
-            words = list(field.kind.values)
-            model.graph.node.append(
-                helper.make_node(
-                    "LabelEncoder",
-                    [field.name],
-                    [code],
-                    domain="ai.onnx.ml",
-                    keys_strings=words,
-                    values_floats=[field.kind.codes[word] for word in words],
-                    default_float=float("nan"),
-                )
+            kind, column = TensorProto.STRING, f"{INSIDE}code_of_{field.name}"
+            codes = {word: code for word, code in field.kind.codes.items() if word is not None}
+            encoder = helper.make_node(
+                "LabelEncoder",
+                [field.name],
+                [column],
+                domain="ai.onnx.ml",
+                keys_strings=list(codes),
+                values_floats=list(codes.values()),
+                default_float=float("nan"),
             )
-        columns.append(code)
-        model.graph.input.append(helper.make_tensor_value_info(field.name, kind, ["rows", 1]))
-    append(model, "Concat", columns, INPUT, axis=1)
+            nodes.append(encoder)
+        columns.append(column)
+        inputs.append(helper.make_tensor_value_info(field.name, kind, ["rows", 1]))
+    nodes.append(helper.make_node("Concat", columns, [INSIDE + INPUT], axis=1))
+    nodes.extend(model.graph.node)
+    for part, content in ((model.graph.input, inputs), (model.graph.node, nodes)):
+        del part[:]
+        part.extend(content)
 
 
-def _append_sigmoid(model: onnx.ModelProto) -> None:
+def append_sigmoid(model: onnx.ModelProto) -> None:
     """`margin` → `probability`, step by step in operations that IEEE 754 defines to the last bit.
 
-    Sigmoid itself is rounded as each processor's fastest instructions do: with them fused (FMA) on servers, one by one
-    in WebAssembly, which differs by up to 16 units in the last place. A fused step is a product and a sum in float64,
-    where the product of two float32 is exact, rounded to float32 once.
+    Sigmoid itself is rounded as each processor's fastest instructions do it: a product and a sum in one step (FMA) on
+    servers, in two in WebAssembly, which is up to 1.8e-7 apart. Here a step is done in float64, where the product of
+    two float32 is exact, and rounded to float32.
     """
     append(model, "Clip", [MARGIN, _float32(-18), _float32(18)], "x")
     append(model, "Mul", ["x", "x"], "square_float32")
@@ -202,7 +211,7 @@ def _append_sigmoid(model: onnx.ModelProto) -> None:
     append(model, "Clip", ["unclipped", _float32(0), _float32(1)], PROBABILITY)
 
 
-def _append_tier(model: onnx.ModelProto, artifact: Artifact) -> None:
+def append_tier(model: onnx.ModelProto, artifact: Artifact) -> None:
     """`probability` → `tier`. An answer's digits are rounded before the policy looks at them, so that what is compared
     here is the smallest float32 whose answer reaches the threshold."""
     thresholds = (artifact.policy.low_below, artifact.policy.high_from)

@@ -9,11 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import numpy as np
 import pytest
 from playwright.sync_api import Browser, expect
 
+from loadtest.portable import THEIRS, sigmoids
 from loadtest.server import HOST, Server, running_server
 from model.artifact import Artifact
+from model.graph import MARGIN, Graph
 from tests.console.conftest import browser
 from tests.examples.conftest import MODEL
 from tests.examples.oracle import BITS, answer, expected_bits, texts
@@ -25,6 +28,7 @@ __all__ = ["browser"]  # pytest finds it here
 pytestmark = pytest.mark.slow
 
 PAGE = "/browser/"
+MOST_APART = 2.5e-7  # of Sigmoid in WebAssembly and on a server: four float32 steps just below 1
 OPEN = f"""async given => {{
   const ort = await import("{PAGE}node_modules/onnxruntime-web/dist/ort.wasm.min.mjs");
   const {{ PortableModel }} = await import("/onnx/application.mjs");
@@ -63,6 +67,28 @@ def test_it_answers_word_for_word_as_the_service(watched: Watched, artifact: Art
     expected = [answer(artifact, text) for text in applications]
     assert evaluated(watched, "model.answers(given)", applications) == expected
     assert 20 < sum("error" in each for each in expected) < 100
+
+
+def test_sigmoid_itself_would_have_other_bits_here(watched: Watched) -> None:
+    margins = np.linspace(-8, 8, 20_001, dtype=np.float32)
+    [expected] = Graph(sigmoids()).feed({MARGIN: margins[:, None]}, [THEIRS])
+    watched.page.route("**/sigmoids.onnx", lambda route: route.fulfill(body=sigmoids()))
+    got = watched.page.evaluate(
+        f"""async margins => {{
+            const ort = await import("{PAGE}node_modules/onnxruntime-web/dist/ort.wasm.min.mjs");
+            const bytes = await (await fetch("/sigmoids.onnx")).arrayBuffer();
+            const session = await ort.InferenceSession.create(new Uint8Array(bytes));
+            const tensor = new ort.Tensor("float32", Float32Array.from(margins), [margins.length, 1]);
+            const outputs = await session.run({{ {MARGIN}: tensor }});
+            return session.outputNames.map(name => [...outputs[name].data]);
+        }}""",
+        margins.tolist(),
+    )
+    ours, theirs = np.array(got, dtype=np.float32)
+    assert np.array_equal(ours, expected[:, 0])
+    differences = np.abs(theirs - expected[:, 0])
+    assert 0 < differences.max() <= MOST_APART
+    assert (differences > 0).mean() > 0.01
 
 
 def test_a_person_fills_the_form_and_reads_the_answer(watched: Watched, artifact: Artifact) -> None:

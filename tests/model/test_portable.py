@@ -1,5 +1,6 @@
 """The file that travels says what the artefact says, to the last bit, and holds all that is needed to ask it."""
 
+import dataclasses
 import hashlib
 import json
 import sys
@@ -11,12 +12,12 @@ import onnx
 import pytest
 from onnx import TensorProto, helper
 
+from loadtest.portable import THEIRS, sigmoids
 from model import portable
 from model.artifact import POLICY, Artifact, verify, with_policy
-from model.errors import ParityError
+from model.errors import ArtifactError, ParityError
 from model.generated import generated_rows
-from model.graph import MARGIN, PROBABILITY, Graph
-from model.lookup import append
+from model.graph import FEATURES, INPUT, MARGIN, PROBABILITY, Graph
 from model.policy import TIERS, answered
 from preprocessing.encode import FIELDS, MODEL_FIELDS, encode
 from preprocessing.fields import Category
@@ -53,6 +54,20 @@ def test_its_inputs_are_the_fields_that_the_model_is_given(written: bytes) -> No
         assert declared.type.tensor_type.elem_type == (TensorProto.STRING if word else TensorProto.FLOAT)
 
 
+def test_a_field_may_be_called_as_something_inside_is(artifact: Artifact, monkeypatch: pytest.MonkeyPatch) -> None:
+    names = [MARGIN, "x", "Q", INPUT, FEATURES, f"code_of_{MODEL_FIELDS[-1].name}"]
+    renamed = [dataclasses.replace(field, name=name) for field, name in zip(MODEL_FIELDS, names, strict=False)]
+    monkeypatch.setattr(portable, "MODEL_FIELDS", (*renamed, *MODEL_FIELDS[len(names) :]))
+    portable.portable(artifact)  # which checks its bits
+
+
+def test_a_field_may_not_be_called_as_an_output_is(artifact: Artifact, monkeypatch: pytest.MonkeyPatch) -> None:
+    renamed = dataclasses.replace(MODEL_FIELDS[0], name=portable.TIER)
+    monkeypatch.setattr(portable, "MODEL_FIELDS", (renamed, *MODEL_FIELDS[1:]))
+    with pytest.raises(ArtifactError, match="'tier'"):
+        portable.portable(artifact)
+
+
 def test_a_word_that_the_schema_does_not_know_counts_as_missing(artifact: Artifact, written: bytes) -> None:
     matrix = encode([Application.model_validate(EXAMPLE)]).matrix
     for column, field in enumerate(MODEL_FIELDS):
@@ -66,20 +81,22 @@ def test_a_word_that_the_schema_does_not_know_counts_as_missing(artifact: Artifa
 
 
 def test_its_sigmoid_is_onnx_runtimes_to_the_last_bit() -> None:
-    model = _model(MARGIN, {PROBABILITY: TensorProto.FLOAT, "theirs": TensorProto.FLOAT})
-    portable._append_sigmoid(model)
-    append(model, "Sigmoid", [MARGIN], "theirs")
     random = np.random.default_rng(0)
     bits = random.integers(0, int(np.float32(SURE).view(np.uint32)), 300_000, dtype=np.uint32)  # each exponent alike
     margins = np.concatenate([bits.view(np.float32), random.uniform(-SURE, SURE, 300_000).astype(np.float32)])
     margins = np.concatenate([margins, -margins, np.array([-0.0, 18, -18, 1e30, -1e30], np.float32)])
-    ours, theirs = Graph(model.SerializeToString()).feed({MARGIN: margins[:, None]}, [PROBABILITY, "theirs"])
+    ours, theirs = Graph(sigmoids()).feed({MARGIN: margins[:, None]}, [PROBABILITY, THEIRS])
     assert np.array_equal(ours, theirs)
 
 
 def test_its_tiers_change_where_an_answers_digits_reach_a_threshold(artifact: Artifact) -> None:
-    model = _model(PROBABILITY, {portable.TIER: TensorProto.STRING})
-    portable._append_tier(model, artifact)
+    column: list[str | int | None] = ["rows", 1]
+    given = helper.make_tensor_value_info(PROBABILITY, TensorProto.FLOAT, column)
+    graph = helper.make_graph(
+        [], "tiers", [given], [helper.make_tensor_value_info(portable.TIER, TensorProto.STRING, column)]
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 21)], ir_version=10)
+    portable.append_tier(model, artifact)
     thresholds = np.array([artifact.policy.low_below, artifact.policy.high_from], np.float32).view(np.int32)
     near = (thresholds[:, None] + np.arange(-500, 500)).astype(np.int32).view(np.float32).reshape(-1, 1)
     probabilities = np.concatenate([near, np.array([[0], [1]], np.float32)])
@@ -121,7 +138,7 @@ def test_another_policy_gives_a_file_with_its_tiers(artifact: Artifact, written:
 
 def test_a_file_whose_sigmoid_rounds_otherwise_is_not_written(artifact: Artifact, written: bytes) -> None:
     model = onnx.load_from_string(written)
-    [half] = [constant for constant in model.graph.initializer if constant.name == "unclipped_1"]
+    [half] = [constant for constant in model.graph.initializer if constant.name == f"{portable.INSIDE}unclipped_1"]
     half.raw_data = np.nextafter(np.float32(0.5), np.float32(1)).tobytes()
     with pytest.raises(ParityError, match="last bits"):
         portable.check(model.SerializeToString(), artifact)
@@ -148,14 +165,3 @@ def test_the_program_says_in_a_line_what_it_cannot_do(
     with pytest.raises(SystemExit, match=said) as ended:
         portable.main()
     assert "\n" not in str(ended.value)
-
-
-def _model(given: str, outputs: Mapping[str, int]) -> onnx.ModelProto:
-    """A model without nodes, with one column of float32 for input."""
-    graph = helper.make_graph(
-        [],
-        "part",
-        [helper.make_tensor_value_info(given, TensorProto.FLOAT, ["rows", 1])],
-        [helper.make_tensor_value_info(name, kind, ["rows", 1]) for name, kind in outputs.items()],
-    )
-    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 21)], ir_version=10)
