@@ -3,10 +3,8 @@
 Prints the figures of examples/README.md as JSON. Needs what `npm ci` installs for both examples, node and Chromium.
 
     python -m loadtest.portable
-    python -m loadtest.portable --sigmoid      # instead: its sigmoid against ONNX Runtime's, on every margin (5 min)
 """
 
-import argparse
 import gzip
 import json
 import shutil
@@ -16,17 +14,8 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
-from onnx import TensorProto, helper
-
 from loadtest.browser import NoBrowserError, chromium, running_browser
 from loadtest.server import ROOT, running_server
-from model.artifact import open_artifact
-from model.errors import ArtifactError
-from model.graph import MARGIN, PROBABILITY, Graph
-from model.lookup import append
-from model.portable import append_sigmoid, portable
 from preprocessing.encode import FIELDS
 
 EXAMPLES = ROOT / "examples"
@@ -61,62 +50,17 @@ TIMED = """async (model, text) => {
 }"""
 
 
-THEIRS = "theirs"
-
-
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m loadtest.portable", description="Measure the file that travels.")
-    parser.add_argument("--sigmoid", action="store_true", help="compare its sigmoid with ONNX Runtime's instead")
-    if parser.parse_args().sigmoid:
-        print(json.dumps(_every_margin(), indent=1))  # noqa: T201
-        return
     try:
-        written = portable(open_artifact("riskline:latest"))
+        _installed()
         with tempfile.TemporaryDirectory() as folder:
             model = Path(folder, "riskline.onnx")
-            model.write_bytes(written)
-            _installed()
-            figures = {"sizes": _sizes(written), "node": _in_node(model), "page": _in_a_page(model)}
-    except (ArtifactError, NoBrowserError, FileNotFoundError) as error:
+            write = [sys.executable, "-m", "model.portable", "--out", str(model)]
+            subprocess.run(write, cwd=ROOT, stdout=subprocess.DEVNULL, check=True)  # noqa: S603 - our own command
+            figures = {"sizes": _sizes(model.read_bytes()), "node": _in_node(model), "page": _in_a_page(model)}
+    except (NoBrowserError, FileNotFoundError, subprocess.CalledProcessError) as error:
         sys.exit(f"portable: {error}")
     print(json.dumps(figures, indent=1))  # noqa: T201
-
-
-def sigmoids() -> bytes:
-    """A graph: `margin` (rows, 1) float32 → `probability` as the file computes it, and `theirs` by ONNX's Sigmoid."""
-    column: list[str | int | None] = ["rows", 1]
-    names = (PROBABILITY, THEIRS)
-    graph = helper.make_graph(
-        [],
-        "sigmoids",
-        [helper.make_tensor_value_info(MARGIN, TensorProto.FLOAT, column)],
-        [helper.make_tensor_value_info(name, TensorProto.FLOAT, column) for name in names],
-    )
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 21)], ir_version=10)
-    append_sigmoid(model)
-    append(model, "Sigmoid", [MARGIN], THEIRS)
-    written: bytes = model.SerializeToString()
-    return written
-
-
-def _every_margin() -> dict[str, Any]:
-    """Every float32 within the bounds of the approximation; outside, both are what they are at the bound."""
-    graph, block, sign = Graph(sigmoids()), 1 << 18, np.uint32(1 << 31)
-    last = int(np.float32(18).view(np.uint32))
-    compared, different = 0, []
-    for start in range(0, last + 1, block):
-        positive: npt.NDArray[np.uint32] = np.arange(start, min(start + block, last + 1), dtype=np.uint32)
-        margins = np.concatenate([positive, positive | sign]).view(np.float32)
-        ours, theirs = graph.feed({MARGIN: margins[:, None]}, [PROBABILITY, THEIRS])
-        steps = np.abs(ours[:, 0].view(np.int32).astype(np.int64) - theirs[:, 0].view(np.int32))
-        compared += len(margins)
-        different += [(float(margins[at]), int(steps[at])) for at in np.flatnonzero(steps)]
-    return {
-        "margins compared": compared,
-        "of them different": len(different),
-        "the smallest of these": min((abs(margin) for margin, _ in different), default=None),
-        "units in the last place, at most": max((steps for _, steps in different), default=0),
-    }
 
 
 def _sizes(written: bytes) -> dict[str, int]:

@@ -34,7 +34,7 @@ ONLY = {
     "xgboost": {"model/train.py", "model/export.py"},
     "sklearn": {"model/train.py", "model/evaluate.py", "model/scorecard.py"},
     "ndonnx": {"model/export.py"},
-    "onnx": {"model/export.py", "model/lookup.py", "model/monotone.py", "model/portable.py"},
+    "onnx": {"model/export.py", "model/lookup.py", "model/monotone.py", "model/portable.py", "model/portable_graph.py"},
     "fairlearn": {"model/fairness.py"},
     "pyarrow": {
         "decisions/analytics.py", "decisions/archive.py", "decisions/archive_columns.py",

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from model.artifact import Artifact
 from model.generated import generated_rows
-from model.portable import inputs_of
+from model.portable_graph import inputs_of
 from preprocessing.decode import decode_application
 from preprocessing.encode import MODEL_FIELDS, encode
 from preprocessing.fields import Category

@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 from playwright.sync_api import Browser, expect
 
-from loadtest.portable import THEIRS, sigmoids
 from loadtest.server import HOST, Server, running_server
+from loadtest.sigmoids import THEIRS, WIDE, sigmoids
 from model.artifact import Artifact
 from model.graph import MARGIN, Graph
 from tests.console.conftest import browser
@@ -71,7 +71,9 @@ def test_it_answers_word_for_word_as_the_service(watched: Watched, artifact: Art
 
 def test_sigmoid_itself_would_have_other_bits_here(watched: Watched) -> None:
     margins = np.linspace(-8, 8, 20_001, dtype=np.float32)
-    [expected] = Graph(sigmoids()).feed({MARGIN: margins[:, None]}, [THEIRS])
+    expected, wide_here = (
+        output[:, 0] for output in Graph(sigmoids()).feed({MARGIN: margins[:, None]}, [THEIRS, WIDE])
+    )
     watched.page.route("**/sigmoids.onnx", lambda route: route.fulfill(body=sigmoids()))
     got = watched.page.evaluate(
         f"""async margins => {{
@@ -84,9 +86,10 @@ def test_sigmoid_itself_would_have_other_bits_here(watched: Watched) -> None:
         }}""",
         margins.tolist(),
     )
-    ours, theirs = np.array(got, dtype=np.float32)
-    assert np.array_equal(ours, expected[:, 0])
-    differences = np.abs(theirs - expected[:, 0])
+    ours, theirs, wide = np.array(got, dtype=np.float32)
+    assert np.array_equal(ours, expected)
+    assert np.array_equal(wide, wide_here)
+    differences = np.abs(theirs - expected)
     assert 0 < differences.max() <= MOST_APART
     assert (differences > 0).mean() > 0.01
 

@@ -12,8 +12,8 @@ import onnx
 import pytest
 from onnx import TensorProto, helper
 
-from loadtest.portable import THEIRS, sigmoids
-from model import portable
+from loadtest.sigmoids import THEIRS, sigmoids
+from model import portable, portable_graph
 from model.artifact import POLICY, Artifact, verify, with_policy
 from model.errors import ArtifactError, ParityError
 from model.generated import generated_rows
@@ -35,9 +35,9 @@ def written(artifact: Artifact) -> bytes:
 
 def test_it_gives_the_bits_of_the_artefact_whatever_the_batch(artifact: Artifact, written: bytes) -> None:
     matrix = generated_rows({}, 500, np.random.default_rng(7))
-    inputs = portable.inputs_of(matrix)
+    inputs = portable_graph.inputs_of(matrix)
     graph = Graph(written)
-    probability, tier, contributions = graph.feed(inputs, list(portable.OUTPUTS))
+    probability, tier, contributions = graph.feed(inputs, list(portable_graph.OUTPUTS))
     assert np.array_equal(probability[:, 0], artifact.probability(matrix))
     assert np.array_equal(contributions, artifact.contributions(matrix))
     assert tier[:, 0].tolist() == [artifact.policy.tier(p) for p in answered(probability[:, 0])]
@@ -57,13 +57,13 @@ def test_its_inputs_are_the_fields_that_the_model_is_given(written: bytes) -> No
 def test_a_field_may_be_called_as_something_inside_is(artifact: Artifact, monkeypatch: pytest.MonkeyPatch) -> None:
     names = [MARGIN, "x", "Q", INPUT, FEATURES, f"code_of_{MODEL_FIELDS[-1].name}"]
     renamed = [dataclasses.replace(field, name=name) for field, name in zip(MODEL_FIELDS, names, strict=False)]
-    monkeypatch.setattr(portable, "MODEL_FIELDS", (*renamed, *MODEL_FIELDS[len(names) :]))
+    monkeypatch.setattr(portable_graph, "MODEL_FIELDS", (*renamed, *MODEL_FIELDS[len(names) :]))
     portable.portable(artifact)  # which checks its bits
 
 
 def test_a_field_may_not_be_called_as_an_output_is(artifact: Artifact, monkeypatch: pytest.MonkeyPatch) -> None:
-    renamed = dataclasses.replace(MODEL_FIELDS[0], name=portable.TIER)
-    monkeypatch.setattr(portable, "MODEL_FIELDS", (renamed, *MODEL_FIELDS[1:]))
+    renamed = dataclasses.replace(MODEL_FIELDS[0], name=portable_graph.TIER)
+    monkeypatch.setattr(portable_graph, "MODEL_FIELDS", (renamed, *MODEL_FIELDS[1:]))
     with pytest.raises(ArtifactError, match="'tier'"):
         portable.portable(artifact)
 
@@ -76,7 +76,7 @@ def test_a_word_that_the_schema_does_not_know_counts_as_missing(artifact: Artifa
         missing = matrix.copy()
         missing[:, column] = np.nan
         for word in ("", "of gold", next(iter(field.kind.values)).upper()):
-            inputs = {**portable.inputs_of(matrix.copy()), field.name: np.array([[word]], dtype=object)}
+            inputs = {**portable_graph.inputs_of(matrix.copy()), field.name: np.array([[word]], dtype=object)}
             assert Graph(written).feed(inputs, [PROBABILITY])[0][0] == artifact.probability(missing)
 
 
@@ -93,14 +93,14 @@ def test_its_tiers_change_where_an_answers_digits_reach_a_threshold(artifact: Ar
     column: list[str | int | None] = ["rows", 1]
     given = helper.make_tensor_value_info(PROBABILITY, TensorProto.FLOAT, column)
     graph = helper.make_graph(
-        [], "tiers", [given], [helper.make_tensor_value_info(portable.TIER, TensorProto.STRING, column)]
+        [], "tiers", [given], [helper.make_tensor_value_info(portable_graph.TIER, TensorProto.STRING, column)]
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 21)], ir_version=10)
-    portable.append_tier(model, artifact)
+    portable_graph.append_tier(model, artifact)
     thresholds = np.array([artifact.policy.low_below, artifact.policy.high_from], np.float32).view(np.int32)
     near = (thresholds[:, None] + np.arange(-500, 500)).astype(np.int32).view(np.float32).reshape(-1, 1)
     probabilities = np.concatenate([near, np.array([[0], [1]], np.float32)])
-    [tiers] = Graph(model.SerializeToString()).feed({PROBABILITY: probabilities}, [portable.TIER])
+    [tiers] = Graph(model.SerializeToString()).feed({PROBABILITY: probabilities}, [portable_graph.TIER])
     assert tiers[:, 0].tolist() == [artifact.policy.tier(p) for p in answered(probabilities[:, 0])]
     assert set(tiers[:, 0]) == set(TIERS)
 
@@ -132,16 +132,18 @@ def test_another_policy_gives_a_file_with_its_tiers(artifact: Artifact, written:
     strict = artifact.policy.model_copy(update={"low_below": 0.01, "high_from": 0.02})
     other = verify(with_policy(artifact, strict), "the same under another policy")
     with pytest.raises(ParityError, match="tiers"):
-        portable.check(written, other)
-    portable.check(portable.portable(other), other)
+        portable_graph.check(written, other)
+    portable_graph.check(portable.portable(other), other)
 
 
 def test_a_file_whose_sigmoid_rounds_otherwise_is_not_written(artifact: Artifact, written: bytes) -> None:
     model = onnx.load_from_string(written)
-    [half] = [constant for constant in model.graph.initializer if constant.name == f"{portable.INSIDE}unclipped_1"]
+    [half] = [
+        constant for constant in model.graph.initializer if constant.name == f"{portable_graph.INSIDE}unclipped_1"
+    ]
     half.raw_data = np.nextafter(np.float32(0.5), np.float32(1)).tobytes()
     with pytest.raises(ParityError, match="last bits"):
-        portable.check(model.SerializeToString(), artifact)
+        portable_graph.check(model.SerializeToString(), artifact)
 
 
 def test_the_program_writes_the_file(
