@@ -61,7 +61,7 @@ async function start() {
   const response = await fetch("/riskline.onnx");
   if (!response.ok) throw new Error(`the model did not come: status ${response.status}`);
   const model = await PortableModel.open(ort, new Uint8Array(await response.arrayBuffer()));
-  const { properties, required } = model.schema;
+  const { properties, required = [] } = model.schema;
   fields.append(...Object.entries(properties).map(([name, field]) => control(name, field, required.includes(name))));
   json.value = written();
   fields.addEventListener("input", () => { json.value = written(); });

@@ -26,9 +26,10 @@ export function decoded(text, schema) {
   } catch {
     throw new Refused("malformed_body", "the application is not valid JSON"); // the parser's own message repeats values
   }
-  const problems = problemsOf(application, schema);
-  refuse(problems.length ? problems : repeated(text, application));
-  return application;
+  const keys = keysIn(text);
+  const problems = problemsOf(application, keys, schema);
+  refuse(problems.length ? problems : repeated(keys));
+  return Object.assign(Object.create(null), application); // what was not sent is undefined, whatever a field is called
 }
 
 function refuse(problems) {
@@ -37,16 +38,16 @@ function refuse(problems) {
   throw new Refused("invalid_application", `the application has ${count}`, problems.slice(0, MOST_PROBLEMS_TOLD));
 }
 
-function problemsOf(application, schema) {
+function problemsOf(application, keys, schema) {
   if (typeof application !== "object" || application === null || Array.isArray(application)) {
     return [problem("", "object")];
   }
   const known = Object.entries(schema.properties).map(([name, field]) => {
-    const sent = Object.hasOwn(application, name);
-    const rule = sent ? broken(application[name], field) : schema.required.includes(name) && "required";
+    const rule = Object.hasOwn(application, name) ? broken(application[name], field) : schema.required?.includes(name) && "required";
     return rule && problem(name, rule, field);
   });
-  const unknown = Object.keys(application).filter(name => !Object.hasOwn(schema.properties, name));
+  const sent = [...new Set(keys)].filter(name => Object.hasOwn(application, name));
+  const unknown = sent.filter(name => !Object.hasOwn(schema.properties, name));
   return [...known.filter(Boolean), ...unknown.map(name => problem(name, "unknown"))];
 }
 
@@ -65,12 +66,20 @@ function isWhole(value) {
   return Math.abs(value - Math.round(value)) <= 1e-9;
 }
 
-/** JSON.parse keeps the last of equal keys and says nothing; a valid application holds no keys but its own. */
-function repeated(text, application) {
-  const keys = [...text.matchAll(/("(?:[^"\\]|\\.)*")(\s*:)?/g)].filter(([, , colon]) => colon);
-  if (keys.length === Object.keys(application).length) return [];
-  const names = keys.map(([, key]) => JSON.parse(key));
-  const twice = names.filter((name, at) => names.indexOf(name) === at && names.lastIndexOf(name) !== at);
+/** The keys of a JSON object in its text's order, which JavaScript's objects change, and as often as they came. */
+function keysIn(text) {
+  const keys = [];
+  let depth = 0;
+  for (const [token, word, colon] of text.matchAll(/("(?:[^"\\]|\\.)*")(\s*:)?|[{}[\]]/g)) {
+    if (!word) depth += "{[".includes(token) ? 1 : -1;
+    else if (colon && depth === 1) keys.push(JSON.parse(word));
+  }
+  return keys;
+}
+
+/** JSON.parse keeps the last of equal keys and says nothing. */
+function repeated(keys) {
+  const twice = keys.filter((name, at) => keys.indexOf(name) === at && keys.lastIndexOf(name) !== at);
   return twice.map(name => problem(name, "duplicate"));
 }
 

@@ -69,7 +69,7 @@ def expected_bits(artifact: Artifact) -> Expected:
 
 
 def texts(strategy: st.SearchStrategy[Any], count: int) -> list[str]:
-    """JSON of `count` examples, the same each time. JSON has no infinity, but may have numbers that are too large."""
+    """JSON of `count` examples. JSON has no infinity, but may have numbers that are too large."""
     written: list[str] = []
 
     @settings(max_examples=count, derandomize=True, database=None)

@@ -1,5 +1,6 @@
 """examples/README.md is executed: its commands, in its order, answer what it says they answer."""
 
+import json
 import re
 import subprocess
 import sys
@@ -54,6 +55,17 @@ def test_the_page_is_where_it_says(travelled: Path) -> None:
             until(lambda: httpx.get(said).status_code == 200)
         finally:
             process.terminate()
+
+
+@pytest.mark.parametrize("example", ["node", "browser"])
+def test_what_npm_installs_is_locked_with_hashes_and_no_address(example: str) -> None:
+    folder = ROOT / "examples" / example
+    lock = json.loads((folder / "package-lock.json").read_text())
+    asked, *locked = lock["packages"].values()  # the first is the example itself
+    assert asked["dependencies"] == json.loads((folder / "package.json").read_text())["dependencies"]
+    assert locked
+    assert all(package["integrity"].startswith("sha512-") and "resolved" not in package for package in locked)
+    assert "ignore-scripts=true" in (folder / ".npmrc").read_text().splitlines()
 
 
 def test_each_link_leads_to_a_file() -> None:
