@@ -1,6 +1,6 @@
 """The sigmoid of the file that travels, against ONNX Runtime's: on every margin that there is, and what each costs.
 
-Prints the figures of docs/decisions/0025-portable.md as JSON; takes some minutes.
+Prints the figures of docs/decisions/0025-portable.md as JSON. Takes six minutes of one core.
 
     python -m loadtest.sigmoids
 """
