@@ -7,7 +7,7 @@ from pathlib import Path
 from tests.lab.debian import LAB, LabError, run
 
 INSTALL = ("npm", "ci")
-QUIETLY = ("--silent", "--no-audit", "--no-fund")
+QUIETLY = ("--loglevel=error", "--no-audit", "--no-fund")
 
 
 def installed(name: str, locked: Path) -> Path:
