@@ -19,8 +19,8 @@ export BENTOML_HOME ?= $(HOME)/bentoml
 NEWEST_MODEL := $(BENTOML_HOME)/models/riskline/latest
 
 .DEFAULT_GOAL := help
-.PHONY: help serve train adopt report build container push check quick test container-test crash-test overload chaos soak loadtest
-.PHONY: notebook hostile analytics console-figures client lambda bench audit sbom lock clean
+.PHONY: help serve train adopt report onnx notebook build container push check quick test container-test crash-test
+.PHONY: overload chaos soak loadtest hostile analytics console-figures client lambda bench audit sbom lock clean
 
 help: ## List the targets
 	@grep -E '^[a-z-]+:.*## ' Makefile | awk -F ':.*## ' '{printf "  make %-15s %s\n", $$1, $$2}'
@@ -42,6 +42,10 @@ report: $(VENV)/training ## Train if there is no model yet, write its report to 
 
 notebook: $(VENV)/notebook ## Run examples/riskline.ipynb, from data to a served decision, and keep in it what it shows (20 s)
 	$(BIN)/python -m examples.execute
+
+onnx: $(VENV)/training ## Write the newest model, or MODEL, as one file that scores raw applications: build/riskline.onnx
+	@test -n "$(MODEL)" || test -f "$(NEWEST_MODEL)" || $(BIN)/python -m model.train
+	$(BIN)/python -m model.portable $(if $(MODEL),--model "$(MODEL)")
 
 build: $(VENV)/training ## Pack the newest model and the service as a Bento
 	@test -f "$(NEWEST_MODEL)" || $(BIN)/python -m model.train

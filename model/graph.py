@@ -1,6 +1,6 @@
 """The ONNX graphs at work: matrix → probabilities, contributions. The only place that talks to ONNX Runtime."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor
 from typing import Any
 
@@ -34,6 +34,11 @@ class Graph:
     def run(self, matrix: Matrix, outputs: Sequence[str] | None = None) -> list[npt.NDArray[np.float32]]:
         """One array for each of the outputs, all with one row for each row of the matrix."""
         arrays: list[npt.NDArray[np.float32]] = self._session.run(outputs or self._outputs, {INPUT: matrix})
+        return arrays
+
+    def feed(self, inputs: Mapping[str, npt.NDArray[Any]], outputs: Sequence[str]) -> list[npt.NDArray[Any]]:
+        """The same for a graph with other inputs."""
+        arrays: list[npt.NDArray[Any]] = self._session.run(outputs, inputs)
         return arrays
 
     def first(self, matrix: Matrix, block_rows: int) -> npt.NDArray[np.float32]:

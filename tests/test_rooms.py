@@ -24,6 +24,7 @@ ALLOWED = {
 }
 # A program at the top is one more edge around the spine: it may look up, because nobody imports it.
 PROGRAMS = {
+    "model/portable.py": {"serving"},
     "model/score.py": {"serving"},
     "model/train.py": {"decisions"},
     "decisions/replay.py": {"serving"},
@@ -35,7 +36,7 @@ ONLY = {
     "xgboost": {"model/train.py", "model/export.py"},
     "sklearn": {"model/train.py", "model/evaluate.py", "model/scorecard.py"},
     "ndonnx": {"model/export.py"},
-    "onnx": {"model/export.py", "model/lookup.py", "model/monotone.py"},
+    "onnx": {"model/export.py", "model/lookup.py", "model/monotone.py", "model/portable.py", "model/portable_graph.py"},
     "fairlearn": {"model/fairness.py"},
     "pyarrow": {
         "decisions/analytics.py", "decisions/archive.py", "decisions/archive_columns.py",

@@ -5,7 +5,6 @@ The stand-in is dynalite, which npm installs below LAB as `dynalite/package-lock
 
 import json
 import os
-import shutil
 import socket
 import subprocess
 import threading
@@ -15,9 +14,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
-from loadtest.alone import alone
 from loadtest.server import HOST, free_port
-from tests.lab.debian import LAB, LabError, run
+from tests.lab import npm
 from tests.lab.waiting import until
 
 LOCKED = Path(__file__).parent / "dynalite"
@@ -35,24 +33,7 @@ NOBODY = {
 
 def installed() -> Path:
     """dynalite's program; LabError where it cannot be had here."""
-    folder, lock = LAB / "dynalite", (LOCKED / "package-lock.json").read_bytes()
-    done = folder / "installed.json"  # written last
-    with alone("dynalite"):
-        if not done.is_file() or done.read_bytes() != lock:
-            _have_npm()
-            shutil.copytree(LOCKED, folder, dirs_exist_ok=True)
-            run("npm", "ci", "--silent", "--no-audit", "--no-fund", "--prefix", str(folder))
-            done.write_bytes(lock)
-    return folder / "node_modules/dynalite/cli.js"
-
-
-def _have_npm() -> None:
-    if shutil.which("npm"):
-        return
-    if os.environ.get("CI") != "true" or os.geteuid() != 0 or not shutil.which("apt-get"):
-        raise LabError("npm is missing, with which the stand-in for DynamoDB is installed; install it yourself")
-    run("apt-get", "-qq", "update")
-    run("apt-get", "-qq", "install", "--yes", "--no-install-recommends", "npm")
+    return npm.installed("dynalite", LOCKED) / "node_modules/dynalite/cli.js"
 
 
 class Dynalite:

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import onnx
 import pyarrow.parquet
 import pytest
 
@@ -322,3 +323,13 @@ def test_the_first_tables_fields_are_unknown_to_the_second(client: httpx.Client,
     assert {(problem["field"], problem["rule"]) for problem in answer.json()["detail"]} == {
         (name, "unknown") for name in CREDIT
     }
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("client")  # for its model
+def test_the_other_tables_model_travels_in_one_file(project: Path, leases: list[dict[str, str]]) -> None:
+    command = [sys.executable, "-m", "model.portable", "--model", str(project.parent / "model"), "--out", "one.onnx"]
+    done = subprocess.run(command, cwd=project, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr  # it has compared itself with the model, bit by bit
+    inputs = {field.name for field in onnx.load(project / "one.onnx").graph.input}
+    assert inputs < leases[0].keys()
