@@ -1,6 +1,6 @@
 """Locks pyproject.toml with hashes and without any index's address.
 
-serving.txt ⊂ training.txt ⊂ development.txt, and analytics.txt, dynamodb.txt and traces.txt beside training.txt;
+serving.txt ⊂ training.txt ⊂ development.txt, and analytics.txt, dynamodb.txt, traces.txt and ray.txt beside training.txt;
 audit.txt is an environment of its own.
 
 make lock
@@ -31,6 +31,7 @@ lock("training.txt", ["training"], "serving.txt")
 lock("analytics.txt", ["analytics"], "serving.txt")
 lock("dynamodb.txt", ["dynamodb"], "serving.txt")
 lock("traces.txt", ["traces"], "serving.txt")
-within = "training.txt", "analytics.txt", "dynamodb.txt", "traces.txt"
-lock("development.txt", ["training", "analytics", "dynamodb", "traces", "development"], *within)
+lock("ray.txt", ["ray"], "serving.txt", "training.txt", "traces.txt")  # with which it shares some
+within = "training.txt", "analytics.txt", "dynamodb.txt", "traces.txt", "ray.txt"
+lock("development.txt", ["training", "analytics", "dynamodb", "traces", "ray", "development"], *within)
 compile_to("audit.txt", "--group=pyproject.toml:audit")
