@@ -20,8 +20,8 @@ ENVIRONMENTS = ("serving", "training", "analytics", "dynamodb", "traces", "ray")
 TABLE = HERE.parent / "docs/licences.md"
 
 PERMISSIVE = {
-    "0BSD", "Apache-2.0", "BSD-2-Clause", "BSD-3-Clause", "BSD-3-Clause-Clear", "CC0-1.0", "ISC", "MIT", "MIT-0", "PSF-2.0",
-    "Zlib",
+    "0BSD", "Apache-2.0", "BSD-2-Clause", "BSD-3-Clause", "BSD-3-Clause-Clear", "CC0-1.0", "ISC", "MIT", "MIT-0",
+    "PSF-2.0", "Zlib",
 }  # fmt: skip
 # Copyleft that ends at its own files: whoever changes one of them offers that file, and nothing else. We change none.
 FILE_COPYLEFT = {"MPL-2.0"}

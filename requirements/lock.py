@@ -1,7 +1,7 @@
 """Locks pyproject.toml with hashes and without any index's address.
 
-serving.txt ⊂ training.txt ⊂ development.txt, and analytics.txt, dynamodb.txt, traces.txt and ray.txt beside training.txt;
-audit.txt is an environment of its own.
+serving.txt ⊂ training.txt ⊂ development.txt, and analytics.txt, dynamodb.txt, traces.txt and ray.txt beside
+training.txt; audit.txt is an environment of its own.
 
 make lock
 """

@@ -41,6 +41,17 @@ def test_every_pin_has_hashes_and_no_address_gets_in(path: str) -> None:
 
 def test_serving_stays_lean() -> None:
     names = {pin.split("==")[0] for pin in pins("serving")}
-    training = {"xgboost", "xgboost-cpu", "scikit-learn", "scipy", "pandas", "onnx", "ndonnx", "fairlearn", "duckdb", "ray"}
+    training = {
+        "xgboost",
+        "xgboost-cpu",
+        "scikit-learn",
+        "scipy",
+        "pandas",
+        "onnx",
+        "ndonnx",
+        "fairlearn",
+        "duckdb",
+        "ray",
+    }
     aws = {"boto3", "botocore"}
     assert names.isdisjoint(training | aws)
