@@ -53,7 +53,7 @@ def run(
 @contextmanager
 def shown(parts: Sequence[Part]) -> Iterator[Told]:
     """On a terminal, a bar of the bytes that are done, and the rows and their rate."""
-    console = Console()
+    console = Console(file=sys.stdout)  # as it is now: an engine may turn it away
     texts = ("{task.fields[rows]:,} rows", "{task.fields[rate]:,.0f} rows/s")
     with Progress(
         BarColumn(), TaskProgressColumn(), *map(TextColumn, texts), TimeRemainingColumn(),

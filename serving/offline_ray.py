@@ -14,9 +14,9 @@ import socket
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass, replace
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from model.artifact import verify
@@ -28,7 +28,9 @@ from serving.offline import Run, Told
 from serving.scorer import Scorer
 from serving.settings import Against
 
-CONNECT_WITHIN_S = 10
+ANSWERS_WITHIN_S = 10
+# what a client of gRPC says first, and the empty frame of settings that either side begins with
+HTTP2 = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes((0, 0, 0, 4, 0, 0, 0, 0, 0))
 DEATHS = 3  # of workers, before a file is taken for their cause; Ray itself would go on for ever
 OBJECT_STORE_BYTES = 128 * 2**20  # of Ray on this machine: the artefact and a few words for each file
 # set before Ray is imported, which reads them then
@@ -102,14 +104,17 @@ def run(task: Task, address: str | None, workers: int | None, told: Told) -> Cou
     `address` is a running cluster's; without one, Ray runs on this machine until all is done. One bad file costs the
     others nothing: ScoringError names the first one when the rest is done, or says why there could be no rest.
     """
+    if address:
+        _check_reachable(address)
     ray = _import(address)
-    try:
-        _start(ray, address, (workers or max(1, cores() // task.threads)) * task.threads)
-        with _marked(task) as marked:
-            return _gather(task.parts, _results(ray, marked, workers), told)
-    finally:
-        ray.shutdown()
-        remove_partials(task.target, task.parts)
+    # Ray prints what befalls workers, who are replaced, in the middle of what this program prints
+    with Path(os.devnull).open("w") as nowhere, redirect_stdout(nowhere):
+        try:
+            _start(ray, address, (workers or max(1, cores() // task.threads)) * task.threads)
+            return _gather(task.parts, _results(ray, replace(task, mark=_marked(task)), workers), told)
+        finally:
+            ray.shutdown()
+            remove_partials(task.target, task.parts)
 
 
 def _import(address: str | None) -> Any:
@@ -134,13 +139,12 @@ def _start(ray: Any, address: str | None, cpus: int) -> None:
         where = {"address": "local", "num_cpus": cpus, "object_store_memory": OBJECT_STORE_BYTES}
         quiet["include_dashboard"] = False
     else:
-        _check_reachable(address)
         where = {"address": address}
     try:
         with _silent():
             ray.init(**where, **quiet)
     except Exception as error:  # Ray has no common error, and tells it in many lines
-        place = f"the cluster at {address} does not take this program" if address else "Ray does not start"
+        place = f"the cluster ({address}) does not take this program" if address else "Ray does not start"
         raise ScoringError(f"{place}: {_first_line(error)}") from None
 
 
@@ -153,7 +157,7 @@ def _is_another() -> bool:
 
 @contextmanager
 def _silent() -> Iterator[None]:
-    """Without what Ray's compiled part writes to stderr by itself, its log level for one: errors are raised anyway."""
+    """Without what Ray's compiled part writes to stderr, which level it logs at for one: what is wrong, it raises."""
     kept = os.dup(2)
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, 2)
@@ -166,8 +170,8 @@ def _silent() -> Iterator[None]:
 
 
 def _check_reachable(address: str) -> None:
-    """Ray itself would try for minutes, and end the process where nobody answers."""
-    if address == "auto":
+    """Ray itself would try for minutes where nobody answers, or for ever where somebody else does."""
+    if address == "auto":  # whatever runs on this machine, which Ray finds
         return
     host, _, port = address.rpartition(":")
     if not host or "/" in host or not port.isdecimal():
@@ -175,23 +179,25 @@ def _check_reachable(address: str) -> None:
             f"{address} is no address of a cluster; give host:port of its head, 6379 as a rule, on one of its machines"
         )
     try:
-        socket.create_connection((host.strip("[]"), int(port)), CONNECT_WITHIN_S).close()
+        with socket.create_connection((host.strip("[]"), int(port)), ANSWERS_WITHIN_S) as connection:
+            connection.sendall(HTTP2)
+            answer = connection.recv(9)
     except (OSError, OverflowError) as error:
         raise ScoringError(f"no cluster answers at {address}: {error}") from None
+    if answer[3:4] != HTTP2[-6:-5] and os.environ.get("RAY_USE_TLS") != "1":
+        raise ScoringError(f"what answers at {address} is no head of a Ray cluster")
 
 
-@contextmanager
-def _marked(task: Task) -> Iterator[Task]:
+def _marked(task: Task) -> Place | None:
     """An empty file where the scores go, if that is on a disk: whoever does not see it would write elsewhere."""
     if task.target.files.type_name != "local":
-        yield task
-        return
+        return None
     first = task.parts[0].scores
-    mark = partial(first)
+    mark = partial(first)  # removed with whatever else is left at the end
     with no_storage_errors(f"{task.target} cannot be written to"):
         first.files.create_dir(str(PurePosixPath(first.path).parent), recursive=True)
         mark.files.open_output_stream(mark.path).close()
-    yield replace(task, mark=mark)
+    return mark
 
 
 def _results(ray: Any, task: Task, workers: int | None) -> Iterator[Mapping[str, Any]]:
