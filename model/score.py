@@ -83,7 +83,7 @@ class _Parser(argparse.ArgumentParser):
         self.exit(1, f"riskline: {message}; --help shows how\n")
 
 
-def _arguments() -> argparse.Namespace:
+def arguments() -> argparse.Namespace:
     parser = _Parser(
         prog="python -m model.score",
         description="Score a file of applications, or a folder of them, into Parquet.",
@@ -109,36 +109,36 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument(
         "--address", help="of Ray: a running cluster's (default: RAY_ADDRESS; without it, Ray runs on this machine)"
     )
-    arguments = parser.parse_args()
-    arguments.keep = list(dict.fromkeys(arguments.keep))
-    if taken := [name for name in arguments.keep if name in schema_of(arguments.explain).names]:
+    chosen = parser.parse_args()
+    chosen.keep = list(dict.fromkeys(chosen.keep))
+    if taken := [name for name in chosen.keep if name in schema_of(chosen.explain).names]:
         parser.error(f"--keep {taken[0]}: the scores have a column of that name themselves")
     for name in ("threads", "workers"):
-        if (number := getattr(arguments, name)) is not None and number < 1:
+        if (number := getattr(chosen, name)) is not None and number < 1:
             parser.error(f"--{name} must be at least 1")
     for name in ("workers", "address"):
-        if arguments.engine != "ray" and getattr(arguments, name) is not None:
+        if chosen.engine != "ray" and getattr(chosen, name) is not None:
             parser.error(f"--{name} needs --engine ray")
-    return arguments
+    return chosen
 
 
 def main() -> None:
-    arguments = _arguments()
+    chosen = arguments()
     started = time.perf_counter()
     try:
-        parts, target = find_parts(arguments.source, arguments.target)
-        artifact = open_artifact(arguments.model or settings().model or Promotions().model())
+        parts, target = find_parts(chosen.source, chosen.target)
+        artifact = open_artifact(chosen.model or settings().model or Promotions().model())
         against = settings().reasons_against
         with shown(parts) as told:
-            if arguments.engine == "ray":
+            if chosen.engine == "ray":
                 task = offline_ray.Task(
-                    artifact.files, against, arguments.keep, arguments.explain, arguments.threads or 1, parts, target
+                    artifact.files, against, chosen.keep, chosen.explain, chosen.threads or 1, parts, target
                 )
-                address = arguments.address or os.environ.get("RAY_ADDRESS")
-                counts = offline_ray.run(task, address, arguments.workers, told)
+                address = chosen.address or os.environ.get("RAY_ADDRESS")
+                counts = offline_ray.run(task, address, chosen.workers, told)
             else:
-                scorer, threads = Scorer(artifact, against=against), arguments.threads or cores()
-                counts = run(parts, scorer, arguments.keep, threads, told, arguments.explain)
+                scorer, threads = Scorer(artifact, against=against), chosen.threads or cores()
+                counts = run(parts, scorer, chosen.keep, threads, told, chosen.explain)
     except RisklineError as error:
         sys.exit(f"riskline: {error.message}")
     except KeyboardInterrupt:

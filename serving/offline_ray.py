@@ -38,6 +38,9 @@ QUIET = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_BACKEND_LOG_LEVEL": "fatal"}
 # the last is how Ray is told, on Linux too, to listen to this machine alone
 ALONE = {"RAY_AUTH_MODE": "token", "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
 
+# a cluster has answered by then; without this Ray tries for ten minutes what does not get through
+IMPATIENT = {"RAY_gcs_server_port_wait_time_s": "1"}
+
 
 @dataclass(frozen=True, slots=True)
 class Task:
@@ -118,7 +121,8 @@ def run(task: Task, address: str | None, workers: int | None, told: Told) -> Cou
 
 
 def _import(address: str | None) -> Any:
-    for name, value in {**QUIET, **({} if address else {**ALONE, "RAY_AUTH_TOKEN": secrets.token_hex(32)})}.items():
+    chosen = IMPATIENT if address else {**ALONE, "RAY_AUTH_TOKEN": secrets.token_hex(32)}
+    for name, value in {**QUIET, **chosen}.items():
         os.environ.setdefault(name, value)
     try:
         import ray.data

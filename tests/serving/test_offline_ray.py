@@ -23,15 +23,15 @@ from model.errors import ScoringError
 from model.places import find_parts, partial
 from serving import offline_ray
 from serving.offline import running
-from serving.offline_ray import Task, Worker
+from serving.offline_ray import ALONE, Task, Worker
 from serving.scorer import Scorer
 from tests.lab.ray_head import running_head
 from tests.lab.waiting import until
 from tests.model.test_score import identities, mixed, redone, table
 
-WITHIN_S = 300
+WITHIN_S = 120
 KEPT = "loan id"
-TOKEN = "0123456789abcdef" * 4
+TOKEN = {"RAY_AUTH_TOKEN": "0123456789abcdef" * 4}
 LOANS = 2000  # different ones
 
 
@@ -209,9 +209,8 @@ def test_a_worker_killed_in_the_middle_costs_nothing_and_a_restart_does_only_wha
     write(source / "new.parquet", 500, 9)
     (source / "3.parquet").write_bytes(b"no longer a table")
     (source / "5.parquet").write_bytes(b"nor this")
-    with running_head({"RAY_AUTH_TOKEN": TOKEN}) as address:
-        token = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": TOKEN}
-        code, summary, err = ended(start(source, out, "--engine", "ray", "--address", address, **token))
+    with running_head(TOKEN) as address:
+        code, summary, err = ended(start(source, out, "--engine", "ray", "--address", address, **ALONE, **TOKEN))
     bad = f"{source / '3.parquet'}: this is not a valid Parquet file"
     assert (code, summary, err) == (1, "", f"riskline: {bad} (and 1 other of the files cannot be scored)\n")
     assert redone(before, identities(out)) == ["new.parquet"]
