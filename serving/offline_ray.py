@@ -29,15 +29,15 @@ from serving.scorer import Scorer
 from serving.settings import Against
 
 ANSWERS_WITHIN_S = 10
-# what a client of gRPC says first, and the empty frame of settings that either side begins with
-HTTP2 = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes((0, 0, 0, 4, 0, 0, 0, 0, 0))
+# gRPC is HTTP/2, where a client says this first, and either side then begins with a frame of settings
+HTTP2, SETTINGS = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", bytes((0, 0, 0, 4, 0, 0, 0, 0, 0))
 DEATHS = 3  # of workers, before a file is taken for their cause; Ray itself would go on for ever
 OBJECT_STORE_BYTES = 128 * 2**20  # of Ray on this machine: the artefact and a few words for each file
 # set before Ray is imported, which reads them then
 QUIET = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_BACKEND_LOG_LEVEL": "fatal"}
-# the last is how Ray is told, on Linux too, to listen to this machine alone
-ALONE = {"RAY_AUTH_MODE": "token", "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
-
+# of Ray on this machine: the second is how it is told, on Linux too, to listen to nobody else; by itself it would have
+# its workers give way to every other process
+ALONE = {"RAY_AUTH_MODE": "token", "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0", "RAY_worker_niceness": "0"}
 # a cluster has answered by then; without this Ray tries for ten minutes what does not get through
 IMPATIENT = {"RAY_gcs_server_port_wait_time_s": "1"}
 
@@ -77,7 +77,7 @@ class Worker:
         if self._run is None:
             self._run = self._begin()
         self._check_seen(part.source, part.size)
-        if _is_another() and len(list(partials(part.scores))) >= DEATHS:
+        if _is_another() and len(list(partials(part.refusals))) >= DEATHS:
             raise ScoringError(f"{part.source}: {DEATHS} workers have died of it, perhaps for want of memory")
         return self._run.complete(part, lambda rows, size: None)  # noqa: ARG005 - it is told when the file is done
 
@@ -184,11 +184,11 @@ def _check_reachable(address: str) -> None:
         )
     try:
         with socket.create_connection((host.strip("[]"), int(port)), ANSWERS_WITHIN_S) as connection:
-            connection.sendall(HTTP2)
-            answer = connection.recv(9)
+            connection.sendall(HTTP2 + SETTINGS)
+            answer = connection.recv(len(SETTINGS))
     except (OSError, OverflowError) as error:
         raise ScoringError(f"no cluster answers at {address}: {error}") from None
-    if answer[3:4] != HTTP2[-6:-5] and os.environ.get("RAY_USE_TLS") != "1":
+    if answer[3:4] != SETTINGS[3:4] and os.environ.get("RAY_USE_TLS") != "1":
         raise ScoringError(f"what answers at {address} is no head of a Ray cluster")
 
 
@@ -213,7 +213,8 @@ def _results(ray: Any, task: Task, workers: int | None) -> Iterator[Mapping[str,
     try:
         yield from files.map(Worker, fn_constructor_args=[task], compute=pool, num_cpus=task.threads).iter_rows()
     except ray.exceptions.RayError as error:
-        raise ScoringError(f"Ray cannot go on: {_first_line(error)}; the same command does what is left") from None
+        cause = getattr(error, "cause", None) or error
+        raise ScoringError(f"Ray cannot go on: {_first_line(cause)}; the same command does what is left") from None
 
 
 def _gather(parts: Sequence[Part], results: Iterator[Mapping[str, Any]], told: Told) -> Counter[str]:

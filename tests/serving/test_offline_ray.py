@@ -90,7 +90,7 @@ def test_a_file_of_which_worker_after_worker_dies_is_given_up(task: Task, monkey
     Path(task.target.path).mkdir()
     for _ in range(offline_ray.DEATHS):
         assert Worker(task)({"part": 0})["error"] == ""
-        Path(partial(task.parts[1].scores).path).touch()
+        Path(partial(task.parts[1].refusals).path).touch()
     assert "1.parquet: 3 workers have died of it" in Worker(task)({"part": 1})["error"]
 
 
