@@ -9,10 +9,12 @@ Workers are given all they need, the artefact too; only the code and the files h
 import json
 import logging
 import os
+import re
 import secrets
 import socket
+import traceback
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass, replace
@@ -66,12 +68,14 @@ class Worker:
     def __call__(self, row: Mapping[str, Any]) -> dict[str, Any]:
         """`part` → what is counted in it, and in words what is wrong with it or with this machine, if anything is."""
         counts: Counter[str] = Counter()
-        error = ""
+        error = bug = ""
         try:
             counts = self._score(self._task.parts[int(row["part"])])
         except RisklineError as wrong:
             error = wrong.message
-        return {"part": int(row["part"]), "counts": json.dumps(counts), "error": error}
+        except Exception:  # raised again where the command runs; Ray would only say that there was one
+            bug = traceback.format_exc()
+        return {"part": int(row["part"]), "counts": json.dumps(counts), "error": error, "bug": bug}
 
     def _score(self, part: Part) -> Counter[str]:
         if self._run is None:
@@ -149,7 +153,7 @@ def _start(ray: Any, address: str | None, cpus: int) -> None:
             ray.init(**where, **quiet)
     except Exception as error:  # Ray has no common error, and tells it in many lines
         place = f"the cluster ({address}) does not take this program" if address else "Ray does not start"
-        raise ScoringError(f"{place}: {_first_line(error)}") from None
+        raise ScoringError(f"{place}: {_in_a_line(error)}") from None
 
 
 def _is_another() -> bool:
@@ -213,8 +217,7 @@ def _results(ray: Any, task: Task, workers: int | None) -> Iterator[Mapping[str,
     try:
         yield from files.map(Worker, fn_constructor_args=[task], compute=pool, num_cpus=task.threads).iter_rows()
     except ray.exceptions.RayError as error:
-        cause = getattr(error, "cause", None) or error
-        raise ScoringError(f"Ray cannot go on: {_first_line(cause)}; the same command does what is left") from None
+        raise ScoringError(f"Ray cannot go on: {_in_a_line(error)}; the same command does what is left") from None
 
 
 def _gather(parts: Sequence[Part], results: Iterator[Mapping[str, Any]], told: Told) -> Counter[str]:
@@ -222,6 +225,10 @@ def _gather(parts: Sequence[Part], results: Iterator[Mapping[str, Any]], told: T
     wrong: dict[int, str] = {}
     for result in results:
         number = int(result["part"])
+        if result["bug"]:
+            raise RuntimeError(
+                f"{parts[number].source}: a worker ended with what follows: this is a bug\n{result['bug']}"
+            )
         if result["error"]:
             wrong[number] = str(result["error"])
         else:
@@ -240,6 +247,7 @@ def _said(wrong: Mapping[int, str]) -> str:
     return wrong[min(wrong)] + more
 
 
-def _first_line(error: Exception) -> str:
-    lines: Collection[str] = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return next(iter(lines), type(error).__name__)
+def _in_a_line(error: Exception) -> str:
+    """Where Ray tells of another process's traceback, what that ended with; else what it says first."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
+    return lines[-1] if re.match(r"\w+Error: ", lines[-1]) else lines[0]

@@ -85,6 +85,13 @@ def test_a_model_that_arrives_damaged_scores_nothing(task: Task) -> None:
     assert f"the model on {socket.gethostname()}: model.onnx" in Worker(damaged)({"part": 0})["error"]
 
 
+def test_a_bug_in_a_worker_is_told_whole_where_the_command_runs(task: Task, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(offline_ray, "_is_another", lambda: 1 / 0)
+    results = iter([Worker(task)({"part": 1})])
+    with pytest.raises(RuntimeError, match=r"1\.parquet: a worker .*this is a bug\n(.*\n)*ZeroDivisionError"):
+        offline_ray._gather(task.parts, results, lambda rows, size: None)  # noqa: ARG005
+
+
 def test_a_file_of_which_worker_after_worker_dies_is_given_up(task: Task, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(offline_ray, "_is_another", lambda: True)
     Path(task.target.path).mkdir()
