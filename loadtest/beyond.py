@@ -28,7 +28,9 @@ from loadtest.bench_environments import run
 from loadtest.bench_tables import Codes
 from loadtest.server import running_server
 from loadtest.traffic import read_applications
+from preprocessing.tables import open_parquet
 from serving.cores import cores
+from serving.offline import BLOCK_ROWS
 
 WITHIN_S = 900
 ROUNDS = 3
@@ -74,6 +76,14 @@ def scored(way: Way, folder: Path, rows: int) -> Run:
     return Run(seconds, (len(measured) - 1) * rows / (measured[-1] - measured[0]))
 
 
+def reading(file: Path, rows: int) -> float:
+    """Rows a second that one thread reads and encodes, which a process has one of."""
+    started = time.perf_counter()
+    with file.open("rb") as source:
+        assert sum(len(block.batch.matrix) for block in open_parquet(source, (), BLOCK_ROWS).blocks) == rows
+    return rows / (time.perf_counter() - started)
+
+
 def invocations(applications: Codes, workers: int) -> float:
     """Rows a second of CSV bodies, two at a time for each worker."""
     [block] = bench_tables.blocks(applications, BODY_ROWS)
@@ -110,10 +120,13 @@ def main() -> None:
         for _ in range(ROUNDS):
             for way in measured:
                 way.runs.append(scored(way, folder, chosen.rows))
-    _show(measured, chosen.files * chosen.rows, invocations(applications, cores()))
+        read = statistics.median(
+            reading(folder / f"in/{number}.parquet", chosen.rows) for number in range(chosen.files)
+        )
+    _show(measured, chosen.files * chosen.rows, invocations(applications, cores()), read)
 
 
-def _show(measured: Sequence[Way], rows: int, invoked: float) -> None:
+def _show(measured: Sequence[Way], rows: int, invoked: float, read: float) -> None:
     table = Table("way", "rows/s", "a core", "beside the 2nd", "start and end, s", "rows/s, all in")
     a_core = [statistics.median(each.rows_per_s for each in way.runs) / way.used for way in measured]
     for way, rate in zip(measured, a_core, strict=True):
@@ -129,6 +142,7 @@ def _show(measured: Sequence[Way], rows: int, invoked: float) -> None:
         table.add_row(way.name, *figures)
     served = invoked / cores()
     table.add_row("/invocations, CSV", f"{invoked:,.0f}", f"{served:,.0f}", f"{served / a_core[1]:.2f}")
+    table.add_row("reading alone, one thread", f"{read:,.0f}")
     rich.print(table)
 
 
