@@ -80,7 +80,7 @@ class Worker:
     def _score(self, part: Part) -> Counter[str]:
         if self._run is None:
             self._run = self._begin()
-        self._check_seen(part.source, part.size)
+        _check_seen(part.source, part.size, part.source)
         if _is_another() and len(list(partials(part.refusals))) >= DEATHS:
             raise ScoringError(f"{part.source}: {DEATHS} workers have died of it, perhaps for want of memory")
         return self._run.complete(part, lambda rows, size: None)  # noqa: ARG005 - it is told when the file is done
@@ -88,21 +88,23 @@ class Worker:
     def _begin(self) -> Run:
         """Not in the constructor: whose errors are Ray's, which would try it again for ever."""
         if self._task.mark:
-            self._check_seen(self._task.mark, 0)
+            _check_seen(self._task.mark, 0, self._task.target)
         threads = self._task.threads
         scorer = Scorer(verify(self._task.artifact, f"the model on {socket.gethostname()}"), against=self._task.against)
         pools = ThreadPoolExecutor(1, "read"), ThreadPoolExecutor(threads, "score")
         return Run(scorer, self._task.keep, self._task.explain, *pools, most_waiting=2 * threads)
 
-    def _check_seen(self, place: Place, size: int) -> None:
-        if place.files.type_name == "local":
-            with no_storage_errors(f"{place} cannot be read on {socket.gethostname()}"):
-                info = place.files.get_file_info(place.path)
-            if not info.is_file or info.size != size:
-                raise ScoringError(
-                    f"{place} is not the same file on {socket.gethostname()}: the machines of a cluster need folders "
-                    "that all of them share, or s3:// addresses"
-                )
+
+def _check_seen(place: Place, size: int, named: Place) -> None:
+    """ScoringError, which says that `named` is another one here, unless this machine has a file of that size there."""
+    if place.files.type_name == "local":
+        with no_storage_errors(f"{named} cannot be read on {socket.gethostname()}"):
+            info = place.files.get_file_info(place.path)
+        if not info.is_file or info.size != size:
+            raise ScoringError(
+                f"{named} is not the same on {socket.gethostname()}: the machines of a cluster need folders that all "
+                "of them share, or s3:// addresses"
+            )
 
 
 def run(task: Task, address: str | None, workers: int | None, told: Told) -> Counter[str]:

@@ -70,13 +70,13 @@ def test_a_worker_scores_a_file_with_nothing_but_what_it_is_given(task: Task, ar
 
 
 def test_a_worker_that_sees_other_files_says_on_which_machine_and_writes_nothing(task: Task) -> None:
-    elsewhere = f"is not the same file on {socket.gethostname()}"
+    elsewhere = f" is not the same on {socket.gethostname()}: the machines of a cluster need"
     unmarked = replace(task, mark=partial(task.parts[0].scores))
-    assert elsewhere in Worker(unmarked)({"part": 0})["error"]
+    assert f"{task.target}{elsewhere}" in Worker(unmarked)({"part": 0})["error"]
     Path(task.parts[1].source.path).unlink()
     write(Path(task.parts[2].source.path), 7, 7)
-    assert elsewhere in Worker(task)({"part": 1})["error"]
-    assert elsewhere in Worker(task)({"part": 2})["error"]
+    for part in (1, 2):
+        assert f"{task.parts[part].source}{elsewhere}" in Worker(task)({"part": part})["error"]
     assert not Path(task.target.path).exists()
 
 
