@@ -1,4 +1,4 @@
-"""Files of applications → files of scores: one of a few programs around the spine, `serving/offline.py`.
+"""Files of applications → files of scores, as a stream: `serving/offline.py` as a program.
 
     python -m model.score applications.parquet scores.parquet --keep loan_id
     python -m model.score s3://lender/applications s3://lender/scores
