@@ -5,6 +5,7 @@
 #   --build-arg BASE=…               another image with Python >= 3.11
 #   --build-arg REQUIREMENTS=…       dynamodb: with boto3 too, for RISKLINE_STORE=dynamodb:…
 #                                    traces: with what RISKLINE_TRACES=http://… needs
+#                                    ray: with Ray, for deploy/kuberay and `score --engine ray`
 #   --build-arg REVISION=…           the commit, for the label
 #
 # The same inputs give the same files, byte for byte; only their times differ. The times stay, because the model's is

@@ -71,15 +71,14 @@ def find_parts(source: str, target: str) -> tuple[list[Part], Place]:
         )
         for info in infos
     ]  # fmt: skip
-    _remove_partial(write, is_folder, parts)
+    remove_partials(write, parts)
     return parts, write
 
 
 @contextmanager
 def whole_file(place: Place, unless_empty: bool = False) -> Iterator[Any]:
     """A stream whose file gets its name at the end: never if anything goes wrong, or `unless_empty`."""
-    folder, name = posixpath.split(place.path)
-    aside = place._replace(path=f"{folder}/.{name}.{secrets.token_hex(4)}.partial")
+    folder, aside = posixpath.dirname(place.path), partial(place)
     with no_storage_errors(f"{place._replace(path=folder)} cannot be written to"):
         try:
             place.files.create_dir(folder, recursive=True)
@@ -94,6 +93,12 @@ def whole_file(place: Place, unless_empty: bool = False) -> Iterator[Any]:
         except BaseException:
             _remove(aside)
             raise
+
+
+def partial(place: Place) -> Place:
+    """A new name beside it, which whoever comes next knows for one of something unfinished and removes."""
+    folder, name = posixpath.split(place.path)
+    return place._replace(path=f"{folder}/.{name}.{secrets.token_hex(4)}.partial")
 
 
 @contextmanager
@@ -136,25 +141,34 @@ def _check_target(read: Place, write: Place, is_folder: bool) -> None:
         raise ScoringError(f"scores are written as Parquet: let the name of {write} end in {PARQUET}")
 
 
+def partials(place: Place) -> Iterator[Place]:
+    """What `whole_file` has left of a file each time it was killed; an object store keeps nothing of it."""
+    return _partials(place._replace(path=posixpath.dirname(place.path)), False, {place.path})
+
+
 def remove_partial(place: Place) -> None:
-    """Removes what a `whole_file` of this name has left where it was killed."""
-    folder = place._replace(path=posixpath.dirname(place.path))
-    _remove_partials(folder, False, {place.path})
+    """Removes these."""
+    for left in partials(place):
+        _remove(left)
 
 
-def _remove_partial(target: Place, is_folder: bool, parts: Sequence[Part]) -> None:
+def remove_partials(target: Place, parts: Sequence[Part]) -> None:
+    """Removes what was left by runs, or workers, that were killed while they wrote the scores of `parts`."""
+    is_folder = parts[0].scores.path != target.path
     folder = target if is_folder else target._replace(path=posixpath.dirname(target.path))
-    _remove_partials(folder, is_folder, {place.path for part in parts for place in (part.scores, part.refusals)})
+    ours = {place.path for part in parts for place in (part.scores, part.refusals)}
+    for left in _partials(folder, is_folder, ours):
+        _remove(left)
 
 
-def _remove_partials(folder: Place, recursive: bool, ours: Collection[str]) -> None:
+def _partials(folder: Place, recursive: bool, ours: Collection[str]) -> Iterator[Place]:
     """Only what would have become one of our files: the folder may be others' too."""
     with no_storage_errors(f"{folder} cannot be written to"):
         selector = FileSelector(folder.path, recursive=recursive, allow_not_found=True)
         for info in folder.files.get_file_info(selector):
             partial = _PARTIAL.fullmatch(info.path)
             if partial and partial[1] + partial[2] in ours:
-                _remove(folder._replace(path=info.path))
+                yield folder._replace(path=info.path)
 
 
 def _remove(place: Place) -> None:

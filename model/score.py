@@ -1,47 +1,36 @@
-"""Files of applications → files of scores, as a stream: no file needs to fit into memory.
+"""Files of applications → files of scores, as a stream: `serving/offline.py` as a program.
 
     python -m model.score applications.parquet scores.parquet --keep loan_id
     python -m model.score s3://lender/applications s3://lender/scores
+    python -m model.score s3://lender/applications s3://lender/scores --engine ray
 
-One thread reads and encodes, others score, and the caller's writes, block by block. A file of scores says in its
-metadata what it was made from, so that the same command, run again, does only what is left to do.
+The engine is this process with a thread for each core or, with Ray, many processes on one machine or on several. A file
+has its name when it is whole, so that the same command, run again, does only what is left to do.
 """
 
 import argparse
-import json
-import shlex
+import os
 import sys
 import time
-from collections import Counter, deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
-from typing import Any, NamedTuple, NoReturn
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import NoReturn
 
-import numpy as np
-import pyarrow as pa
-import pyarrow.parquet
-from pydantic_core import to_json
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
 from model.artifact import open_artifact
-from model.errors import ScoringError
-from model.places import CSV, Part, find_parts, no_storage_errors, whole_file
+from model.places import Part, find_parts
 from model.policy import TIERS
 from model.promotion import Promotions
-from preprocessing.columns import plain
-from preprocessing.errors import InvalidBatch, MalformedBody, RisklineError
-from preprocessing.tables import Block, Table, open_csv, open_parquet
+from preprocessing.errors import RisklineError
+from serving import offline_ray
 from serving.cores import cores
+from serving.offline import Told, running
 from serving.scorer import Scorer
 from serving.settings import settings
-from serving.tables import as_columns, parquet_writer, row_groups, schema_of
-
-BLOCK_ROWS = 16_384  # of a dozen float32 fields stay in a core's second-level cache
-READ_AHEAD = 2  # blocks
-METADATA = "riskline"  # the key in a file of scores under which it says what it was made from
-Told = Callable[[int, float], None]  # how many more rows are scored and bytes of the input are done
+from serving.tables import schema_of
 
 CODES = """exit codes:
   0  every row has its score
@@ -50,167 +39,35 @@ CODES = """exit codes:
 """
 
 
-class Scored(NamedTuple):
-    """A block's rows of the file of scores, its refused rows as JSON Lines, and the counts of both."""
-
-    columns: Any
-    refusals: bytes
-    counts: Counter[str]
-
-
-@dataclass(frozen=True, slots=True)
-class Run:
-    """What every file is scored with. `reader` has one thread: a file is read from its start to its end."""
-
-    scorer: Scorer
-    keep: Sequence[str]
-    explain: bool
-    reader: ThreadPoolExecutor
-    workers: ThreadPoolExecutor
-    most_waiting: int  # blocks
-
-    def score(self, part: Part, told: Told) -> Counter[str]:
-        """Scores one file. The refusals get their name first, so that where the scores are, everything is."""
-        with no_storage_errors(f"{part.source} cannot be read"):
-            file = part.source.files.open_input_file(part.source.path)
-        with file:
-            try:
-                read = open_csv if part.source.path.endswith(CSV) else open_parquet
-                table = read(file, self.keep, BLOCK_ROWS)
-                with whole_file(part.scores) as scores, whole_file(part.refusals, unless_empty=True) as refusals:
-                    return self._write(part, table, scores, refusals, told)
-            except (InvalidBatch, MalformedBody) as error:
-                raise _explained(part, error) from None
-            finally:
-                self.reader.submit(int).result()  # its turn comes when nobody reads the file any more
-
-    def _write(self, part: Part, table: Table, scores: Any, refusals: Any, told: Told) -> Counter[str]:
-        counts: Counter[str] = Counter()
-
-        def columns() -> Iterator[Any]:
-            for scored in self._scored(table):
-                refusals.write(scored.refusals)
-                counts.update(scored.counts)
-                told(scored.counts["rows"], part.size * scored.counts["rows"] / table.rows if table.rows else 0)
-                yield scored.columns
-
-        with parquet_writer(scores, pa.schema([*table.kept, *schema_of(self.explain)])) as writer:
-            for group in row_groups(columns()):
-                writer.write_table(group)
-            writer.add_key_value_metadata({METADATA: json.dumps({**self._made_from(part), "counts": counts})})
-        return counts
-
-    def _scored(self, table: Table) -> Iterator[Scored]:
-        """The blocks in order, each scored while others are read, scored and written."""
-        reading = deque(self.reader.submit(next, table.blocks, None) for _ in range(READ_AHEAD))
-        scoring: deque[Future[Scored]] = deque()
-        row = 1
-        while block := reading.popleft().result():
-            reading.append(self.reader.submit(next, table.blocks, None))
-            scoring.append(self.workers.submit(_score, self.scorer, block, row, self.explain))
-            row += len(block.batch.matrix)
-            if len(scoring) > self.most_waiting:
-                yield scoring.popleft().result()
-        for future in scoring:
-            yield future.result()
-
-    def finished(self, part: Part) -> Counter[str] | None:
-        """The counts of the scores that are there already, if they were made from the same; else None."""
-        try:
-            with part.scores.files.open_input_file(part.scores.path) as file:
-                said = json.loads(pyarrow.parquet.ParquetFile(file).metadata.metadata[METADATA.encode()])
-            counts = Counter[str](said.pop("counts"))
-            if counts["refused"] and not part.refusals.files.get_file_info(part.refusals.path).is_file:
-                return None
-        except (OSError, pa.ArrowException, AttributeError, KeyError, TypeError, ValueError):
-            return None  # nothing there, or nothing of ours
-        return counts if said == self._made_from(part) else None
-
-    def _made_from(self, part: Part) -> Mapping[str, object]:
-        return {
-            "model_version": self.scorer.artifact.model_version,
-            "policy_version": self.scorer.artifact.policy_version,
-            "input_bytes": part.size,
-            "input_mtime_ns": part.mtime_ns,
-            "kept": list(self.keep),
-            "explained": self.explain,
-        }
-
-
 def run(
-    parts: Sequence[Part], scorer: Scorer, keep: Sequence[str], threads: int, explain: bool = False
+    parts: Sequence[Part], scorer: Scorer, keep: Sequence[str], threads: int, told: Told, explain: bool = False
 ) -> Counter[str]:
     """Scores what is not finished yet; counts rows by tier and verdict, and the earlier ones among them."""
     counts: Counter[str] = Counter()
-    console = Console()
+    with running(scorer, keep, explain, threads) as this:
+        for part in parts:
+            counts.update(this.complete(part, told))
+    return counts
+
+
+@contextmanager
+def shown(parts: Sequence[Part]) -> Iterator[Told]:
+    """On a terminal, a bar of the bytes that are done, and the rows and their rate."""
+    console = Console(file=sys.stdout)  # as it is now: an engine may turn it away
     texts = ("{task.fields[rows]:,} rows", "{task.fields[rate]:,.0f} rows/s")
-    with (
-        ThreadPoolExecutor(1, "read") as reader,
-        ThreadPoolExecutor(threads, "score") as workers,
-        Progress(
-            BarColumn(), TaskProgressColumn(), *map(TextColumn, texts), TimeRemainingColumn(),
-            console=console, disable=not console.is_terminal, transient=True,
-        ) as progress,
-    ):  # fmt: skip
-        this = Run(scorer, keep, explain, reader, workers, most_waiting=2 * threads)
+    with Progress(
+        BarColumn(), TaskProgressColumn(), *map(TextColumn, texts), TimeRemainingColumn(),
+        console=console, disable=not console.is_terminal, transient=True,
+    ) as progress:  # fmt: skip
         bar = progress.add_task("", total=sum(part.size for part in parts), rows=0, rate=0)
-        started, rows, size = time.perf_counter(), 0, 0
+        started, rows = time.perf_counter(), 0
 
         def told(more_rows: int, more_bytes: float) -> None:
             nonlocal rows
             rows += more_rows
             progress.update(bar, advance=more_bytes, rows=rows, rate=rows / (time.perf_counter() - started))
 
-        for part in parts:
-            before = this.finished(part)
-            if before is None:
-                counts.update(this.score(part, told))
-            else:
-                counts.update({**before, "earlier rows": before["rows"]})
-            size += part.size
-            progress.update(bar, completed=size)
-    return counts
-
-
-def _score(scorer: Scorer, block: Block, first_row: int, explain: bool) -> Scored:
-    scores = scorer.score(block.batch, range(len(block.batch.matrix)) if explain else None)
-    columns = as_columns(scores)
-    tiers = np.bincount(columns.column("tier").indices.drop_null().to_numpy(), minlength=len(TIERS)).tolist()
-    counts = {"rows": len(scores), "refused": len(scores.refused), **dict(zip(TIERS, tiers, strict=True))}
-    schema = pa.schema([*block.kept.schema, *columns.schema])
-    together = pa.RecordBatch.from_arrays([*block.kept.columns, *columns.columns], schema=schema)
-    return Scored(together, _as_lines(block.kept, scores.refused, first_row), Counter(counts))
-
-
-def _as_lines(kept: Any, refused: Mapping[int, RisklineError], first_row: int) -> bytes:
-    """A JSON object a line for each refused row: where it is, what was kept of it, and what is wrong with it."""
-    rows = sorted(refused)
-    of_refused = kept.take(pa.array(rows, pa.int64()))
-    values = {name: plain(of_refused.column(name)) for name in kept.schema.names}
-    lines = [
-        {
-            "row": first_row + row,
-            "kept": {name: column[place] for name, column in values.items()},
-            "error": refused[row].code,
-            "message": refused[row].message,
-            "detail": refused[row].detail,
-        }
-        for place, row in enumerate(rows)
-    ]
-    return b"".join([to_json(line, bytes_mode="hex", inf_nan_mode="strings", fallback=str) + b"\n" for line in lines])
-
-
-def _explained(part: Part, error: RisklineError) -> ScoringError:
-    """What is wrong with a file as a whole, in words for somebody who has it before them."""
-    unknown = [problem.field for problem in error.detail if problem.rule == "unknown"]
-    if unknown:
-        return ScoringError(
-            f"{part.source} has columns that are no field of an application: {', '.join(unknown)}; "
-            f"copy them to the scores with --keep {shlex.join(unknown)}, or leave them out of the file"
-        )
-    if error.detail:
-        return ScoringError(f"{part.source}: {'; '.join(f'{p.message} ({p.field})' for p in error.detail)}")
-    return ScoringError(f"{part.source}: {error.message.replace('the body', 'this')}")
+        yield told
 
 
 def _summary(counts: Counter[str], seconds: float, target: object) -> str:
@@ -226,7 +83,7 @@ class _Parser(argparse.ArgumentParser):
         self.exit(1, f"riskline: {message}; --help shows how\n")
 
 
-def _arguments() -> argparse.Namespace:
+def arguments() -> argparse.Namespace:
     parser = _Parser(
         prog="python -m model.score",
         description="Score a file of applications, or a folder of them, into Parquet.",
@@ -244,24 +101,44 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument(
         "--model", help="folder, archive or tag (default: RISKLINE_MODEL, else the one promoted, else the newest)"
     )
-    parser.add_argument("--threads", type=int, default=cores(), help="that score side by side (default: a core each)")
-    arguments = parser.parse_args()
-    arguments.keep = list(dict.fromkeys(arguments.keep))
-    if taken := [name for name in arguments.keep if name in schema_of(arguments.explain).names]:
+    parser.add_argument(
+        "--threads", type=int, help="that score side by side in a process (default: a core each; ray: 1)"
+    )
+    parser.add_argument("--engine", choices=("local", "ray"), default="local", help="this process, or Ray's workers")
+    parser.add_argument("--workers", type=int, help="of Ray: processes (default: as many as there are cores for)")
+    parser.add_argument(
+        "--address", help="of Ray: a running cluster's (default: RAY_ADDRESS; without it, Ray runs on this machine)"
+    )
+    chosen = parser.parse_args()
+    chosen.keep = list(dict.fromkeys(chosen.keep))
+    if taken := [name for name in chosen.keep if name in schema_of(chosen.explain).names]:
         parser.error(f"--keep {taken[0]}: the scores have a column of that name themselves")
-    if arguments.threads < 1:
-        parser.error("--threads must be at least 1")
-    return arguments
+    for name in ("threads", "workers"):
+        if (number := getattr(chosen, name)) is not None and number < 1:
+            parser.error(f"--{name} must be at least 1")
+    for name in ("workers", "address"):
+        if chosen.engine != "ray" and getattr(chosen, name) is not None:
+            parser.error(f"--{name} needs --engine ray")
+    return chosen
 
 
 def main() -> None:
-    arguments = _arguments()
+    chosen = arguments()
     started = time.perf_counter()
     try:
-        parts, target = find_parts(arguments.source, arguments.target)
-        artifact = open_artifact(arguments.model or settings().model or Promotions().model())
-        scorer = Scorer(artifact, against=settings().reasons_against)
-        counts = run(parts, scorer, arguments.keep, arguments.threads, arguments.explain)
+        parts, target = find_parts(chosen.source, chosen.target)
+        artifact = open_artifact(chosen.model or settings().model or Promotions().model())
+        against = settings().reasons_against
+        with shown(parts) as told:
+            if chosen.engine == "ray":
+                task = offline_ray.Task(
+                    artifact.files, against, chosen.keep, chosen.explain, chosen.threads or 1, parts, target
+                )
+                address = chosen.address or os.environ.get("RAY_ADDRESS")
+                counts = offline_ray.run(task, address, chosen.workers, told)
+            else:
+                scorer, threads = Scorer(artifact, against=against), chosen.threads or cores()
+                counts = run(parts, scorer, chosen.keep, threads, told, chosen.explain)
     except RisklineError as error:
         sys.exit(f"riskline: {error.message}")
     except KeyboardInterrupt:

@@ -16,12 +16,12 @@ from packaging.licenses import InvalidLicenseExpression, canonicalize_license_ex
 
 from requirements.locked import HERE, pins
 
-ENVIRONMENTS = ("serving", "training", "analytics", "dynamodb", "traces")
+ENVIRONMENTS = ("serving", "training", "analytics", "dynamodb", "traces", "ray")
 TABLE = HERE.parent / "docs/licences.md"
 
 PERMISSIVE = {
-    "0BSD", "Apache-2.0", "BSD-2-Clause", "BSD-3-Clause", "BSD-3-Clause-Clear", "CC0-1.0", "ISC", "MIT", "PSF-2.0",
-    "Zlib",
+    "0BSD", "Apache-2.0", "BSD-2-Clause", "BSD-3-Clause", "BSD-3-Clause-Clear", "CC0-1.0", "ISC", "MIT", "MIT-0",
+    "PSF-2.0", "Zlib",
 }  # fmt: skip
 # Copyleft that ends at its own files: whoever changes one of them offers that file, and nothing else. We change none.
 FILE_COPYLEFT = {"MPL-2.0"}
@@ -46,6 +46,7 @@ READ = {
     "jinja2": ("BSD-3-Clause", "its LICENSE.txt; the metadata say BSD"),
     "ndonnx": ("BSD-3-Clause", "its LICENSE; the metadata say BSD"),
     "nvidia-ml-py": ("BSD-3-Clause", "the head of pynvml.py; the metadata say BSD"),
+    "pyasn1-modules": ("BSD-2-Clause", "its LICENSE.txt; the metadata say BSD"),
     "python-dateutil": ("Apache-2.0 OR BSD-3-Clause", "its LICENSE: older parts are BSD, for the rest one may choose"),
     "scipy": ("BSD-3-Clause", "its LICENSE.txt; the metadata hold that text's first line"),
     "spox": ("BSD-3-Clause", "its LICENSE; the metadata say BSD"),

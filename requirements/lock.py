@@ -1,7 +1,7 @@
 """Locks pyproject.toml with hashes and without any index's address.
 
-serving.txt ⊂ training.txt ⊂ notebook.txt ⊂ development.txt, and analytics.txt, dynamodb.txt and traces.txt beside
-training.txt; audit.txt is an environment of its own.
+serving.txt ⊂ training.txt ⊂ notebook.txt ⊂ development.txt, and analytics.txt, dynamodb.txt, traces.txt and ray.txt
+beside training.txt; audit.txt is an environment of its own.
 
 make lock
 """
@@ -32,6 +32,7 @@ lock("notebook.txt", ["training", "notebook"], "training.txt")
 lock("analytics.txt", ["analytics"], "serving.txt")
 lock("dynamodb.txt", ["dynamodb"], "serving.txt")
 lock("traces.txt", ["traces"], "serving.txt")
-within = "notebook.txt", "analytics.txt", "dynamodb.txt", "traces.txt"
-lock("development.txt", ["training", "notebook", "analytics", "dynamodb", "traces", "development"], *within)
+lock("ray.txt", ["ray"], "serving.txt", "notebook.txt", "traces.txt")  # with which it shares some
+within = "notebook.txt", "analytics.txt", "dynamodb.txt", "traces.txt", "ray.txt"
+lock("development.txt", ["training", "notebook", "analytics", "dynamodb", "traces", "ray", "development"], *within)
 compile_to("audit.txt", "--group=pyproject.toml:audit")

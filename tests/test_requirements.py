@@ -19,6 +19,7 @@ def test_each_environment_is_within_the_next() -> None:
     assert pins("serving") < pins("analytics") < pins("development")
     assert pins("serving") < pins("dynamodb") < pins("development")
     assert pins("serving") < pins("traces") < pins("development")
+    assert pins("serving") < pins("ray") < pins("development")
 
 
 @pytest.mark.parametrize(
@@ -26,7 +27,17 @@ def test_each_environment_is_within_the_next() -> None:
     [
         *(
             f"requirements/{name}.txt"
-            for name in ("serving", "training", "notebook", "analytics", "dynamodb", "traces", "development", "audit")
+            for name in (
+                "serving",
+                "training",
+                "notebook",
+                "analytics",
+                "dynamodb",
+                "traces",
+                "ray",
+                "development",
+                "audit",
+            )
         ),
         "tests/container/sagemaker_sdk/requirements.txt",
         "tests/serving/v2_clients/requirements.txt",
@@ -41,6 +52,17 @@ def test_every_pin_has_hashes_and_no_address_gets_in(path: str) -> None:
 
 def test_serving_stays_lean() -> None:
     names = {pin.split("==")[0] for pin in pins("serving")}
-    training = {"xgboost", "xgboost-cpu", "scikit-learn", "scipy", "pandas", "onnx", "ndonnx", "fairlearn", "duckdb"}
+    training = {
+        "xgboost",
+        "xgboost-cpu",
+        "scikit-learn",
+        "scipy",
+        "pandas",
+        "onnx",
+        "ndonnx",
+        "fairlearn",
+        "duckdb",
+        "ray",
+    }
     aws = {"boto3", "botocore"}
     assert names.isdisjoint(training | aws)

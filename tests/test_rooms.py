@@ -41,9 +41,10 @@ ONLY = {
     "pyarrow": {
         "decisions/analytics.py", "decisions/archive.py", "decisions/archive_columns.py",
         "decisions/archive_tables.py",
-        "model/adopt.py", "model/adopt_columns.py", "model/data.py", "model/places.py", "model/score.py",
-        "model/source.py", "model/spelled.py",
-        "preprocessing/columns.py", "preprocessing/tables.py", "preprocessing/words.py", "riskline_client/tables.py",
+        "model/adopt.py", "model/adopt_columns.py", "model/data.py", "model/places.py", "model/source.py",
+        "model/spelled.py",
+        "preprocessing/columns.py", "preprocessing/tables.py", "preprocessing/words.py",
+        "riskline_client/tables.py", "serving/offline.py",
         "serving/tables.py",
     },
     "msgspec": {
@@ -56,6 +57,7 @@ ONLY = {
     "prometheus_client": {"serving/drift_metrics.py", "serving/gathered.py", "serving/metrics.py"},
     "boto3": {"decisions/dynamodb.py", "serving/remote.py"},
     "botocore": {"decisions/dynamodb.py", "serving/remote.py"},
+    "ray": {"serving/offline_ray.py"},
     "opentelemetry": {"serving/tracing.py"},
     "nbclient": {"examples/execute.py"},
     "pandas": set(),
@@ -122,7 +124,7 @@ def test_offline_scoring_loads_no_training_library() -> None:
     loaded = loaded_by("model.score")
     assert {"onnxruntime", "pyarrow"} <= loaded
     # pandas is missing from the list because pyarrow itself imports it wherever it finds it, which is beside fairlearn
-    assert loaded.isdisjoint({"xgboost", "sklearn", "scipy", "onnx", "ndonnx", "bentoml", "fairlearn"})
+    assert loaded.isdisjoint({"xgboost", "sklearn", "scipy", "onnx", "ndonnx", "bentoml", "fairlearn", "ray"})
 
 
 @pytest.mark.parametrize("path", sources(), ids=lambda path: str(path.relative_to(ROOT)))

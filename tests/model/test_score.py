@@ -25,7 +25,7 @@ from model.train import Options, train
 from preprocessing.decode import decode_application
 from preprocessing.encode import FIELDS, encode
 from preprocessing.errors import RisklineError
-from serving import tables
+from serving import offline, tables
 from serving.scorer import Scorer, Scores
 from serving.tables import SCHEMA
 from tests.generated import CATEGORY, EXAMPLE, NUMBER, OPTIONAL
@@ -132,7 +132,7 @@ def answer(scores: Scores, index: int) -> Row:
 
 @pytest.fixture
 def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(score, "BLOCK_ROWS", 100)
+    monkeypatch.setattr(offline, "BLOCK_ROWS", 100)
     monkeypatch.setattr(tables, "ROW_GROUP_ROWS", 250)
 
 
