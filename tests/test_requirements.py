@@ -25,20 +25,7 @@ def test_each_environment_is_within_the_next() -> None:
 @pytest.mark.parametrize(
     "path",
     [
-        *(
-            f"requirements/{name}.txt"
-            for name in (
-                "serving",
-                "training",
-                "notebook",
-                "analytics",
-                "dynamodb",
-                "traces",
-                "ray",
-                "development",
-                "audit",
-            )
-        ),
+        *(f"requirements/{path.name}" for path in sorted((ROOT / "requirements").glob("*.txt"))),
         "tests/container/sagemaker_sdk/requirements.txt",
         "tests/serving/v2_clients/requirements.txt",
         "tests/riskline_client/alone/requirements.txt",
