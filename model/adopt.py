@@ -21,7 +21,7 @@ from model.adopt_columns import Column, LeftOut, Measured, Worded, judge
 from model.adopt_signal import Bad
 from model.cells import tidy, verdicts
 from model.errors import TrainingDataError
-from model.source import FEWEST_OF_A_CLASS, Source, columns_of, read
+from model.source import FEWEST_OF_A_CLASS, Source, columns_of, read, require_file
 from preprocessing.channels.spelling import MEANS, plain
 from preprocessing.errors import RisklineError
 
@@ -73,8 +73,7 @@ def _say(text: str) -> None:
 
 
 def _source(path: Path) -> Source:
-    if not path.is_file():
-        raise TrainingDataError(f"{path} does not exist; name a CSV or Parquet file with CSV=")
+    require_file(path, "CSV=")
     names = columns_of(path)
     if twice := sorted({name for name in names if names.count(name) > 1}):
         raise TrainingDataError(f"column {twice[0]!r} comes more than once: give each column a name of its own")

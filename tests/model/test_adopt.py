@@ -245,6 +245,28 @@ def test_what_is_no_table_is_refused_in_one_line(
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        (b"PK\x03\x04" + bytes(200), "cannot be read: it is a workbook or an archive; export CSV or Parquet from it"),
+        (b"\x1f\x8b" + bytes(200), "cannot be read: it is compressed; unpack it first"),
+        (None, "is a folder; name a CSV or Parquet file with CSV="),
+    ],
+)
+def test_what_is_often_taken_for_a_table_is_called_what_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: bytes | None, expected: str
+) -> None:
+    if content is not None:
+        (tmp_path / "t.xlsx").write_bytes(content)
+    path = tmp_path if content is None else tmp_path / "t.xlsx"
+    assert refusal(monkeypatch, str(path), "--label", "y", "--bad", "b") == f"riskline: {path} {expected}"
+
+
+def test_parquet_may_have_any_name(tmp_path: Path) -> None:
+    pyarrow.parquet.write_table(pa.table({"x": [1, 2]}), tmp_path / "part-0")
+    assert read(tmp_path / "part-0").table.to_pylist() == [{"x": 1}, {"x": 2}]
+
+
 def test_every_type_of_parquet_becomes_a_field_or_is_left_out(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -288,7 +310,7 @@ def test_a_long_table_is_drawn_from_evenly_and_the_same_rows_each_time(tmp_path:
 
 
 @pytest.mark.parametrize(
-    ("delimiter", "encoding"), [(",", "utf-8-sig"), (";", "cp1252"), ("\t", "utf-8"), ("|", "utf-8")]
+    ("delimiter", "encoding"), [(",", "utf-8-sig"), (";", "cp1252"), ("\t", "utf-16"), ("|", "utf-8")]
 )
 def test_delimiter_and_encoding_are_the_files_own(tmp_path: Path, delimiter: str, encoding: str) -> None:
     path = tmp_path / "t.csv"
