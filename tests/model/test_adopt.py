@@ -16,6 +16,7 @@ import pytest
 
 from loadtest.adopt_tables import TABLES, Made, made, write
 from model import adopt, adopt_names
+from model.portable_graph import OUTPUTS
 from model.source import read
 from preprocessing.fields import Category, Field, Number, fields_of
 
@@ -179,6 +180,24 @@ def test_five_hundred_columns_under_odd_names_become_fields_with_names_of_their_
     assert found["income_2"].kind.also == ("Income",)
     assert "class_" in found
     assert {other for field in found.values() for other in field.kind.also} >= {"收入", "2nd house", 'it\'s "so" é'}
+
+
+def test_no_field_is_called_as_an_answer_is_so_that_every_model_travels() -> None:
+    assert set(OUTPUTS) == adopt_names.ANSWERS
+    assert adopt_names.names_of(["tier", "Probability"]) == {"tier": "tier_", "Probability": "probability_"}
+
+
+def test_what_is_written_elsewhere_is_named_where_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = [str(row + 1) for row in range(ROWS)]
+    path = table(tmp_path / "my table.csv", ",x,y", [rows, x(), [("a", "b")[row % 2] for row in range(ROWS)]])
+    out = tmp_path / "out"
+    adopted(monkeypatch, path, "--label", "y", "--bad", "a", "--out", str(out))
+    said = capsys.readouterr().out
+    assert "  (without a name): seems to name an applicant or a row\n" in said
+    assert f"decide, in {out / 'schema.py'} and features.py:" in said
+    assert f"Then move both to preprocessing and train: python -m model.train --data '{path}'" in said
 
 
 def test_odd_headers_and_words_are_written_as_ruff_would_have_them(
