@@ -20,6 +20,7 @@ import pyarrow as pa
 from model import adopt_write
 from model.adopt_columns import Column, LeftOut, Measured, Worded, judge
 from model.adopt_signal import Bad
+from model.arguments import count
 from model.cells import tidy, verdicts
 from model.errors import TrainingDataError
 from model.source import FEWEST_OF_A_CLASS, Source, columns_of, read, require_file
@@ -41,7 +42,7 @@ def main() -> None:
     parser.add_argument("--bad", help="the verdict that counts as risk")
     parser.add_argument("--force", action="store_true", help="replace preprocessing/schema.py and features.py")
     parser.add_argument("--out", type=Path, metavar="FOLDER", help="write the files there, and do not train")
-    parser.add_argument("--cv-seeds", type=int, default=1, help="rounds of 5-fold AUC; 0 leaves it out")
+    parser.add_argument("--cv-seeds", type=count, default=1, help="rounds of 5-fold AUC; 0 leaves it out")
     arguments = parser.parse_args()
     try:
         folder = arguments.out or ROOT / PLACE

@@ -20,6 +20,8 @@ from preprocessing.encode import FIELDS, MODEL_PLACES, Batch, Codes, Matrix
 from preprocessing.errors import InvalidBatch
 from preprocessing.schema import LEFT_OUT
 
+COLUMNS_NAMED = 20  # of a table without the label; an error counts the rest
+
 
 class Decisions(NamedTuple):
     """Applications that the service has decided, (fields, rows) in codes, with what became of them.
@@ -75,7 +77,7 @@ def read_labelled(
     if len(numbers) < rows:
         warnings.append(f"{len(numbers):,} of the {rows:,} rows are used, drawn at random")
     table = table.rename_columns(fields_names(table.column_names, label))
-    _check_header(table.column_names, label)
+    _check_header(path, table.column_names, label)
     said = table[label].cast(pa.string()).to_pylist()
     meant = verdicts({text for text in said if text is not None})
     unlabelled = np.array([text not in meant for text in said], dtype=bool)
@@ -122,9 +124,11 @@ def read_labelled(
     return Labelled(matrix, bad_rows, groups, warnings, digest, {} if decisions is None else decisions.facts)
 
 
-def _check_header(names: list[str], label: str) -> None:
+def _check_header(path: Path, names: list[str], label: str) -> None:
     if label not in names:
-        raise TrainingDataError(f"there is no column {label!r} for the label; set LABEL to one of {', '.join(names)}")
+        more = f" and {len(names) - COLUMNS_NAMED} more" if len(names) > COLUMNS_NAMED else ""
+        listed = ", ".join(names[:COLUMNS_NAMED]) + more
+        raise TrainingDataError(f"{path} has no column {label!r} for the label; set LABEL to one of {listed}")
     if names.count(label) > 1:
         raise TrainingDataError(f"column {label!r} (the label) comes more than once")
     try:

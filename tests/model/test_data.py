@@ -169,7 +169,7 @@ def test_too_few_of_a_class_are_refused(bundled: Rows, written: Callable[[Rows],
 
 def test_a_label_column_that_is_not_there_is_refused_with_the_columns_there_are() -> None:
     assert refusal(BUNDLED, label="verdict").startswith(
-        "there is no column 'verdict' for the label; set LABEL to one of"
+        f"{BUNDLED} has no column 'verdict' for the label; set LABEL to one of"
     )
 
 
