@@ -24,7 +24,8 @@ _DELIMITERS = ",;\t|"
 _LONGEST_HEADER = 2**20  # bytes
 _BLOCK_BYTES = 2**23
 _BLOCK_ROWS = 2**16
-_A_ROW = re.compile(r"CSV parse error: Row #(\d+): (Expected \d+ columns, got \d+): .*")  # which Arrow would repeat
+# Arrow would repeat the row, and counts the header
+_A_ROW = re.compile(r"CSV parse error: (?:Row #(\d+): )?(Expected \d+ columns, got \d+): .*")
 _OF_VIEWS = {pa.string_view(): pa.string(), pa.binary_view(): pa.binary()}
 _SEED = 20  # the same rows are drawn at every run
 _OTHER_ENCODING = "cp1252"  # of spreadsheets in Western Europe; any bytes but five are text in it
@@ -66,10 +67,13 @@ def _no_other_errors(path: Path) -> Iterator[None]:
     require_file(path, "DATA=")
     try:
         yield
-    except (pa.ArrowException, OSError, UnicodeError) as error:
+    except UnicodeError:
+        said = "its text is neither UTF-8 nor UTF-16 nor Windows-1252; save it as UTF-8"
+        raise TrainingDataError(f"{path} cannot be read: {said}") from None
+    except (pa.ArrowException, OSError) as error:
         said = str(error).splitlines()[0]
         if row := _A_ROW.fullmatch(said):
-            said = f"row {int(row[1]) - 1}: {row[2]}"  # Arrow counts the header
+            said = f"row {int(row[1]) - 1}: {row[2]}" if row[1] else row[2]
         raise TrainingDataError(f"{path} cannot be read: {said}") from None
 
 

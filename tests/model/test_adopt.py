@@ -269,6 +269,7 @@ def test_what_is_no_table_is_refused_in_one_line(
     [
         (b"PK\x03\x04" + bytes(200), "cannot be read: it is a workbook or an archive; export CSV or Parquet from it"),
         (b"\x1f\x8b" + bytes(200), "cannot be read: it is compressed; unpack it first"),
+        (b"x,y\n\x81,a\n", "cannot be read: its text is neither UTF-8 nor UTF-16 nor Windows-1252; save it as UTF-8"),
         (None, "is a folder; name a CSV or Parquet file with CSV="),
     ],
 )
