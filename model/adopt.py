@@ -8,6 +8,7 @@ at the schema that is there, and trains in a process of its own, which binds to 
 """
 
 import argparse
+import shlex
 import subprocess
 import sys
 from collections.abc import Callable, Iterable, Sequence
@@ -19,11 +20,13 @@ import pyarrow as pa
 from model import adopt_write
 from model.adopt_columns import Column, LeftOut, Measured, Worded, judge
 from model.adopt_signal import Bad
+from model.arguments import count
 from model.cells import tidy, verdicts
 from model.errors import TrainingDataError
-from model.source import FEWEST_OF_A_CLASS, Source, columns_of, read
+from model.source import FEWEST_OF_A_CLASS, Source, columns_of, read, require_file
 from preprocessing.channels.spelling import MEANS, plain
 from preprocessing.errors import RisklineError
+from preprocessing.fields import UNKNOWN_UNIT
 
 ROOT = Path(__file__).parents[1]
 PLACE = Path("preprocessing")
@@ -39,7 +42,7 @@ def main() -> None:
     parser.add_argument("--bad", help="the verdict that counts as risk")
     parser.add_argument("--force", action="store_true", help="replace preprocessing/schema.py and features.py")
     parser.add_argument("--out", type=Path, metavar="FOLDER", help="write the files there, and do not train")
-    parser.add_argument("--cv-seeds", type=int, default=1, help="rounds of 5-fold AUC; 0 leaves it out")
+    parser.add_argument("--cv-seeds", type=count, default=1, help="rounds of 5-fold AUC; 0 leaves it out")
     arguments = parser.parse_args()
     try:
         folder = arguments.out or ROOT / PLACE
@@ -62,8 +65,9 @@ def main() -> None:
     train += ["--skip-unlabelled"] if bad.size < source.numbers.size else []
     train += ["--most-rows", str(source.numbers.size)] if source.numbers.size < source.rows else []
     trained = arguments.out is not None or _trained(train, arguments.cv_seeds)
-    _say(undecided(columns, left_out, int(source.numbers.size - bad.size), int(bad.size)))
-    _say(f"Then train again: python -m {' '.join(train)}")
+    _say(undecided(folder, columns, left_out, int(source.numbers.size - bad.size), int(bad.size)))
+    again = "train again" if arguments.out is None else f"move both to {PLACE} and train"
+    _say(f"Then {again}: python -m {shlex.join(train)}")
     if not trained:
         sys.exit("riskline: the two files are written, but no model was trained: see above")
 
@@ -73,8 +77,7 @@ def _say(text: str) -> None:
 
 
 def _source(path: Path) -> Source:
-    if not path.is_file():
-        raise TrainingDataError(f"{path} does not exist; name a CSV or Parquet file with CSV=")
+    require_file(path, "CSV=")
     names = columns_of(path)
     if twice := sorted({name for name in names if names.count(name) > 1}):
         raise TrainingDataError(f"column {twice[0]!r} comes more than once: give each column a name of its own")
@@ -137,7 +140,7 @@ def _found(path: Path, source: Source, bad: Bad, columns: Sequence[Column], left
         f"{len(columns)} of {len(columns) + len(left_out)} columns become fields"
         + ("; the others do not:" if left_out else ""),
     ]
-    lines += [f"  {one.source}: {one.why}" for one in left_out[:20]]
+    lines += [f"  {_named([one.source])}: {one.why}" for one in left_out[:20]]
     return "\n".join(lines + ([f"  … and {len(left_out) - 20} more"] if len(left_out) > 20 else []))
 
 
@@ -169,8 +172,8 @@ def _trained(train: Sequence[str], cv_seeds: int) -> bool:
     return True
 
 
-def undecided(columns: Sequence[Column], left_out: Sequence[LeftOut], unlabelled: int, rows: int) -> str:
-    """What a person must still decide, in ten lines."""
+def undecided(folder: Path, columns: Sequence[Column], left_out: Sequence[LeftOut], unlabelled: int, rows: int) -> str:
+    """What a person must still decide in the two files of `folder`, in ten lines."""
     numbers = [(column.source, column.is_as) for column in columns if isinstance(column.is_as, Measured)]
     unknown = [c.source for c in columns if isinstance(c.is_as, Measured) and not adopt_write.unit_of(c)]
     words = [column.source for column in columns if isinstance(column.is_as, Worded)]
@@ -183,7 +186,7 @@ def undecided(columns: Sequence[Column], left_out: Sequence[LeftOut], unlabelled
     ]
     strong = sorted((column for column in columns if column.auc >= 0.8), key=lambda column: -column.auc)
     lines = [
-        f"Units that are still {adopt_write.UNKNOWN_UNIT!r}: {_named(unknown)}",
+        f"Units that are still {UNKNOWN_UNIT!r}: {_named(unknown)}",
         f"Bounds are what was seen, with room: say what is possible ({len(numbers)} fields)",
         f"Words have their spelling for a label and the order of their bad rates: {_named(words)}",
         f"Protected, and kept from the model: {_named(kept)}; compared by age: {_named(aged)}. Is that all?",
@@ -196,7 +199,7 @@ def undecided(columns: Sequence[Column], left_out: Sequence[LeftOut], unlabelled
         _enough(unlabelled, rows),
     ]
     numbered = [f"{number:>3}. {line}" for number, line in enumerate(lines, start=1)]
-    return "\n".join(["A person must still decide, in preprocessing/schema.py and features.py:", *numbered])
+    return "\n".join([f"A person must still decide, in {_paths([folder / 'schema.py'])} and features.py:", *numbered])
 
 
 def _enough(unlabelled: int, rows: int) -> str:

@@ -26,7 +26,8 @@ LONGEST_WORD = 60  # characters; what is longer is a text
 LARGEST = 1e15  # of a number; what is larger is an identifier or a mistake
 LEAKS = 0.985  # AUC of a column alone, from which it must have been written down after the verdict
 WHOLE_UP_TO = 1000  # larger numbers that happen to be whole may be money, and have cents another day
-_FEW_ODD = 0.1  # share of cells that are no numbers, up to which they are taken for mistakes
+_FEW_ODD = 0.1  # share of cells that are no numbers, up to which they are taken for mistakes …
+_FEW_NUMBERS = 20  # … unless there are no more numbers than these, as in 0, 1, 2, 3 or more
 _DISTINCT = 0.9  # share of distinct values, from which they name something
 _DATE = re.compile(
     r"\d{4}[-/.]\d{1,2}[-/.]\d{1,2}([ T].*)?|\d{1,2}[-/.]\d{1,2}[-/.](\d{4}|\d{2})( .*)?|"
@@ -113,7 +114,7 @@ def _column(source: str, name: str, cells: Any, row_numbers: npt.NDArray[np.int6
     present = ~np.isnan(values) | odd
     if not odd.any():
         return _of_numbers(source, name, values, unit, bad)
-    if odd.sum() > _FEW_ODD * present.sum() or len(texts) <= MOST_WORDS:
+    if odd.sum() > _FEW_ODD * present.sum() or len(texts) <= _FEW_NUMBERS:
         return _of_words(source, name, texts, places, bad)
     raise _NoFieldError(f"holds numbers, but not in {rows_named(row_numbers[odd].tolist())}")
 

@@ -14,11 +14,21 @@ _IN_BRACKETS = re.compile(r"\s*(\([^()]*\)|\[[^\[\]]*\])\s*$")
 _NO_WORD = re.compile(r"[\W_]+")
 _SHADOWING = {"float", "str"}  # a schema needs them
 _PYDANTIC = ("model_validate", "model_dump")
+# what an answer says of an application: in the file that travels, no input can have an output's name
+ANSWERS = {"probability", "tier", "contributions"}
 _UNITS = {
     **{word: word for word in ("days", "weeks", "months", "years", "hours", "minutes", "km", "kg")},
     **dict.fromkeys(("percent", "pct", "prozent"), "percent"),
+    "tage": "days",
+    "tagen": "days",
+    "wochen": "weeks",
+    "monate": "months",
+    "monaten": "months",
+    "jahre": "years",
+    "jahren": "years",
     **{word: word.upper() for word in ("eur", "usd", "gbp", "chf", "pln", "sek", "nok", "dkk", "inr", "brl")},
 }
+_SIGNS = {"%": "%", "€": "EUR", "£": "GBP"}
 # characteristics of which the European charter (article 21) or Regulation B (12 CFR 1002.2) speak, and their neighbours
 _PROTECTED = re.compile(
     r"sex|gender|race|racial|ethnic\w*|colou?r|religio\w*|belief|confession|marital|married|marriage|divorced|civil|"
@@ -65,7 +75,7 @@ def _name(header: str) -> str:
     name = "_".join(words_of(ascii_only)).lower()
     if name[:1].isdigit() or name.startswith(_PYDANTIC):
         name = f"n_{name}"
-    reserved = keyword.iskeyword(name) or name in _SHADOWING or hasattr(ApplicationModel, name)
+    reserved = keyword.iskeyword(name) or name in _SHADOWING | ANSWERS or hasattr(ApplicationModel, name)
     return f"{name}_" if reserved else name
 
 
@@ -81,6 +91,8 @@ def label_of(header: str) -> str:
 
 def unit_of(header: str) -> str:
     """The unit that the header ends in; "" where it names none."""
+    if sign := _SIGNS.get(header.rstrip(" )]")[-1:]):
+        return sign
     words = words_of(header)
     return _UNITS.get(words[-1].lower(), "") if words else ""
 

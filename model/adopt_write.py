@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from model.adopt_columns import Column, LeftOut, Measured, Worded
 from model.adopt_names import is_age, is_protected, is_proxy, label_of
 from preprocessing.channels.spelling import plain
+from preprocessing.fields import UNKNOWN_UNIT
 
-UNKNOWN_UNIT = "?"
 AGES = (25, 40, 62)  # edges of the groups that are compared; from 62 one is elderly in Regulation B (12 CFR 1002.2(o))
 _WIDTH = 120
 _ROOM = 2  # times what was seen

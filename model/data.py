@@ -13,12 +13,14 @@ import pyarrow as pa
 from model.cells import verdicts
 from model.errors import TrainingDataError
 from model.groups import Grouping, grouped, is_audited
-from model.source import FEWEST_OF_A_CLASS, read, rows_named
+from model.source import FEWEST_OF_A_CLASS, is_parquet, read, rows_named
 from model.spelled import fields_names, in_the_schemas_words
 from preprocessing.columns import check_header, encode_table, encode_text
 from preprocessing.encode import FIELDS, MODEL_PLACES, Batch, Codes, Matrix
 from preprocessing.errors import InvalidBatch
 from preprocessing.schema import LEFT_OUT
+
+COLUMNS_NAMED = 20  # of a table without the label; an error counts the rest
 
 
 class Decisions(NamedTuple):
@@ -75,7 +77,7 @@ def read_labelled(
     if len(numbers) < rows:
         warnings.append(f"{len(numbers):,} of the {rows:,} rows are used, drawn at random")
     table = table.rename_columns(fields_names(table.column_names, label))
-    _check_header(table.column_names, label)
+    _check_header(path, table.column_names, label)
     said = table[label].cast(pa.string()).to_pylist()
     meant = verdicts({text for text in said if text is not None})
     unlabelled = np.array([text not in meant for text in said], dtype=bool)
@@ -94,7 +96,7 @@ def read_labelled(
             f"column {label!r} must hold two verdicts, one of them {bad!r}; it holds {len(known)}: "
             f"{', '.join(repr(verdict) for verdict in known[:5])}. Set LABEL and BAD to the right ones"
         )
-    is_text = path.suffix != ".parquet"
+    is_text = not is_parquet(path)
     applications = in_the_schemas_words(table.drop_columns([label]), is_text)
     batch = encode_text(applications) if is_text else encode_table(applications)
     _check_rows(batch, numbers)
@@ -122,9 +124,11 @@ def read_labelled(
     return Labelled(matrix, bad_rows, groups, warnings, digest, {} if decisions is None else decisions.facts)
 
 
-def _check_header(names: list[str], label: str) -> None:
+def _check_header(path: Path, names: list[str], label: str) -> None:
     if label not in names:
-        raise TrainingDataError(f"there is no column {label!r} for the label; set LABEL to one of {', '.join(names)}")
+        more = f" and {len(names) - COLUMNS_NAMED} more" if len(names) > COLUMNS_NAMED else ""
+        listed = ", ".join(names[:COLUMNS_NAMED]) + more
+        raise TrainingDataError(f"{path} has no column {label!r} for the label; set LABEL to one of {listed}")
     if names.count(label) > 1:
         raise TrainingDataError(f"column {label!r} (the label) comes more than once")
     try:
@@ -146,8 +150,13 @@ def _check_rows(batch: Batch, numbers: npt.NDArray[np.int64]) -> None:
 
 
 def _first_occurrences(table: Any) -> npt.NDArray[np.int64]:
-    rows = list(zip(*(table[name].to_pylist() for name in table.column_names), strict=True))
+    rows = list(zip(*map(_cells, table.columns), strict=True))
     return np.array(sorted({row: number for number, row in reversed(list(enumerate(rows)))}.values()), dtype=np.int64)
+
+
+def _cells(column: Any) -> list[Any]:
+    cells = column.to_pylist()
+    return list(map(repr, cells)) if pa.types.is_nested(column.type) else cells  # lists cannot be looked up
 
 
 def _not_among(decisions: Decisions, codes: Codes, bad: npt.NDArray[np.bool_]) -> npt.NDArray[np.int64]:

@@ -3,6 +3,7 @@
 Knows no schema. A CSV comes as text, because a number that is none must cost its row a clear error, not the file.
 """
 
+import codecs
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -23,10 +24,18 @@ _DELIMITERS = ",;\t|"
 _LONGEST_HEADER = 2**20  # bytes
 _BLOCK_BYTES = 2**23
 _BLOCK_ROWS = 2**16
-_A_ROW = re.compile(r"(?<=columns, got )(\d+): .*")  # which Arrow would repeat
+# Arrow would repeat the row, and counts the header
+_A_ROW = re.compile(r"CSV parse error: (?:Row #(\d+): )?(Expected \d+ columns, got \d+): .*")
 _OF_VIEWS = {pa.string_view(): pa.string(), pa.binary_view(): pa.binary()}
 _SEED = 20  # the same rows are drawn at every run
 _OTHER_ENCODING = "cp1252"  # of spreadsheets in Western Europe; any bytes but five are text in it
+_PARQUET = b"PAR1"
+_UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+# how a file begins that is often taken for a table
+_NO_TABLES = {
+    b"PK\x03\x04": "it is a workbook or an archive; export CSV or Parquet from it",
+    b"\x1f\x8b": "it is compressed; unpack it first",
+}
 
 
 class Source(NamedTuple):
@@ -55,13 +64,40 @@ def columns_of(path: Path) -> list[str]:
 
 @contextmanager
 def _no_other_errors(path: Path) -> Iterator[None]:
-    if not path.is_file():
-        raise TrainingDataError(f"{path} does not exist; name a CSV or Parquet file with DATA=")
+    require_file(path, "DATA=")
     try:
         yield
-    except (pa.ArrowException, OSError, UnicodeError) as error:
-        said = _A_ROW.sub(r"\1", str(error).splitlines()[0])
+    except UnicodeError:
+        said = "its text is neither UTF-8 nor UTF-16 nor Windows-1252; save it as UTF-8"
         raise TrainingDataError(f"{path} cannot be read: {said}") from None
+    except (pa.ArrowException, OSError) as error:
+        said = str(error).splitlines()[0]
+        if row := _A_ROW.fullmatch(said):
+            said = f"row {int(row[1]) - 1}: {row[2]}" if row[1] else row[2]
+        raise TrainingDataError(f"{path} cannot be read: {said}") from None
+
+
+def require_file(path: Path, option: str) -> None:
+    """TrainingDataError for a path that is no file, or one that cannot be a table; `option` is what has named it."""
+    if not path.is_file():
+        said = "is a folder" if path.is_dir() else "does not exist"
+        raise TrainingDataError(f"{path} {said}; name a CSV or Parquet file with {option}")
+    for beginning, said in _NO_TABLES.items():
+        if _begins_with(path, beginning):
+            raise TrainingDataError(f"{path} cannot be read: {said}")
+
+
+def is_parquet(path: Path) -> bool:
+    """Whether it is Parquet, whatever its name ends in."""
+    return path.suffix == ".parquet" or _begins_with(path, _PARQUET)
+
+
+def _begins_with(path: Path, *beginnings: bytes) -> bool:
+    try:
+        with path.open("rb") as file:
+            return file.read(max(map(len, beginnings))).startswith(beginnings)
+    except OSError as error:
+        raise TrainingDataError(f"{path} cannot be read: {error.strerror}") from None
 
 
 def rows_named(rows: Sequence[int]) -> str:
@@ -73,14 +109,14 @@ def rows_named(rows: Sequence[int]) -> str:
 
 def _blocks(path: Path) -> Any:
     """An iterator of record batches with a schema."""
-    if path.suffix == ".parquet":
+    if is_parquet(path):
         file = pyarrow.parquet.ParquetFile(path)
         batches = file.iter_batches(_BLOCK_ROWS, use_threads=False)
         return pa.RecordBatchReader.from_batches(file.schema_arrow, batches)
-    encoding = "utf8" if _is_utf8(path) else _OTHER_ENCODING
+    encoding = _encoding(path)
     options = {
-        "read_options": pyarrow.csv.ReadOptions(block_size=_BLOCK_BYTES, encoding=encoding),
-        "parse_options": pyarrow.csv.ParseOptions(newlines_in_values=True, delimiter=_delimiter(path)),
+        "read_options": pyarrow.csv.ReadOptions(block_size=_BLOCK_BYTES, encoding=encoding, use_threads=False),
+        "parse_options": pyarrow.csv.ParseOptions(newlines_in_values=True, delimiter=_delimiter(path, encoding)),
     }
     header = pyarrow.csv.open_csv(path, **options).schema.names
     as_text = pyarrow.csv.ConvertOptions(
@@ -89,20 +125,22 @@ def _blocks(path: Path) -> Any:
     return pyarrow.csv.open_csv(path, convert_options=as_text, **options)
 
 
-def _is_utf8(path: Path) -> bool:
+def _encoding(path: Path) -> str:
+    if _begins_with(path, *_UTF16):
+        return "utf-16"
     with path.open(encoding="utf-8") as file:
         try:
             while file.read(_BLOCK_BYTES):
                 pass
         except UnicodeDecodeError:
-            return False
-    return True
+            return _OTHER_ENCODING
+    return "utf8"
 
 
-def _delimiter(path: Path) -> str:
+def _delimiter(path: Path, encoding: str) -> str:
     """The one of the usual delimiters that the first line has most of."""
-    with path.open("rb") as file:
-        header = file.readline(_LONGEST_HEADER).decode("utf-8", "replace")
+    with path.open(encoding=encoding, errors="replace") as file:
+        header = file.readline(_LONGEST_HEADER)
     return max(_DELIMITERS, key=header.count)
 
 

@@ -29,6 +29,7 @@ from sklearn.model_selection import StratifiedKFold, train_test_split
 from decisions.labelled import labelled_decisions
 from decisions.places import folder
 from model import artifact, evaluate, export, monotone, observe, policy, report, storage
+from model.arguments import at_least_one, count, share_held_out
 from model.data import Labelled, read_labelled
 from model.errors import TrainingDataError
 from model.explain import most_trees
@@ -58,7 +59,6 @@ PARAMETERS: Mapping[str, Any] = {
     "nthread": 1,  # sums in another order give other bytes
 }
 LIBRARIES = ("fairlearn", "numpy", "onnx", "onnxruntime", "scikit-learn", "xgboost-cpu")
-MOST_HELD_OUT = 0.5
 PATIENCE = 30  # rounds without a better validation loss
 GOOD_ENOUGH = 1.003  # times the best loss: one tree in seven fewer, and so less work, for 0.0001 of AUC
 
@@ -226,13 +226,6 @@ def _margin(booster: xgboost.Booster, features: npt.NDArray[np.float32]) -> npt.
     return margin
 
 
-def _share(text: str) -> float:
-    share = float(text)
-    if not 0 <= share <= MOST_HELD_OUT:
-        raise argparse.ArgumentTypeError(f"it must be from 0 to {MOST_HELD_OUT}")
-    return share
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m model.train", description="Train and save a model.")
     parser.add_argument("--data", type=Path, default=BUNDLED, help="CSV or Parquet of labelled applications")
@@ -242,19 +235,21 @@ def main() -> None:
         "--with-outcomes", nargs="?", const="", metavar="FOLDER",
         help="add the service's own decisions that have an outcome or agreeing reviews (default: RISKLINE_DECISIONS)",
     )  # fmt: skip
-    parser.add_argument("--seed", type=int, default=DEFAULTS.seed)
+    parser.add_argument("--seed", type=count, default=DEFAULTS.seed)
     parser.add_argument("--low-bad-rate", type=float, help="target for tier low (default: a fifth of the overall rate)")
     parser.add_argument(
         "--high-bad-rate", type=float, help="target for tier high (default: 2.25 times the overall rate)"
     )
     parser.add_argument("--nearest-targets", action="store_true", help="move both to where some groups meet them")
-    parser.add_argument("--cv-seeds", type=int, default=DEFAULTS.cv_seeds, help="rounds of 5-fold AUC; 0 leaves it out")
-    parser.add_argument("--report-seeds", type=int, default=DEFAULTS.report_seeds, help="refits to tell chance by")
     parser.add_argument(
-        "--holdout", type=_share, default=DEFAULTS.holdout, metavar="SHARE",
+        "--cv-seeds", type=count, default=DEFAULTS.cv_seeds, help="rounds of 5-fold AUC; 0 leaves it out"
+    )
+    parser.add_argument("--report-seeds", type=count, default=DEFAULTS.report_seeds, help="refits to tell chance by")
+    parser.add_argument(
+        "--holdout", type=share_held_out, default=DEFAULTS.holdout, metavar="SHARE",
         help="leave this share of the applications out, the same ones whenever they come, for model.compare",
     )  # fmt: skip
-    parser.add_argument("--most-rows", type=int, metavar="ROWS", help="of more rows, draw this many at random")
+    parser.add_argument("--most-rows", type=at_least_one, metavar="ROWS", help="of more rows, draw this many at random")
     parser.add_argument("--skip-unlabelled", action="store_true", help="leave rows without a verdict out")
     parser.add_argument("--out", type=Path, help="write to this folder or .tar.gz instead of the BentoML model store")
     arguments = parser.parse_args()

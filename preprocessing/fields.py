@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, GetCoreSchemaHandler, GetJsonSchemaH
 from pydantic_core import CoreSchema, core_schema
 
 Direction = Literal[-1, 0, 1]
+UNKNOWN_UNIT = "?"  # of a number of which nobody has said yet what it counts: no caller is told of it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,7 +51,8 @@ class Number:
     def rule(self) -> str:
         """What a valid value looks like, to end the sentence '<label> must be …'."""
         kind = "a whole number" if self.whole else "a number"
-        return f"{kind} from {_written(self.low)} to {_written(self.high)} ({self.unit})"
+        unit = "" if self.unit == UNKNOWN_UNIT else f" ({self.unit})"
+        return f"{kind} from {_written(self.low)} to {_written(self.high)}{unit}"
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
         number = core_schema.float_schema(
@@ -64,8 +66,10 @@ class Number:
 
     def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
         kind = "integer" if self.whole else "number"
-        rules = {"type": kind, "minimum": self.low, "maximum": self.high, "x-unit": self.unit}
-        return _described(self, schema, f"{self.label}, in {self.unit}.", rules)
+        rules: dict[str, Any] = {"type": kind, "minimum": self.low, "maximum": self.high}
+        if self.unit == UNKNOWN_UNIT:
+            return _described(self, schema, f"{self.label}.", rules)
+        return _described(self, schema, f"{self.label}, in {self.unit}.", {**rules, "x-unit": self.unit})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

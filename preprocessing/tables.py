@@ -66,7 +66,10 @@ def open_csv(source: BinaryIO, keep: Sequence[str] = (), block_rows: int = BLOCK
     elif keep:
         raise MalformedBody("a CSV without a header has no column that could be kept by its name")
     elif len(names) != len(FIELDS) and not by_line:
-        raise MalformedBody(f"a CSV without a header needs {len(FIELDS)} columns in schema order, not {len(names)}")
+        raise MalformedBody(
+            f"the first line names no field, and a CSV without a header needs {len(FIELDS)} columns in schema order, "
+            f"separated by commas, not {len(names)}"
+        )
     else:
         names = [field.name for field in FIELDS]
     kept = pa.schema([(name, pa.string()) for name in keep])

@@ -6,17 +6,18 @@ import unicodedata
 _NO_LETTERS = re.compile(r"[^a-z0-9]+")
 NOTHING = frozenset({
     "", "-", "\u2013", "\u2014", "n/a", "?", "unknown", "don't know", "i don't know", "not sure", "i'm not sure",
+    "k.a.", "k. a.", "keine angabe", "unbekannt", "weiss nicht",
 })  # fmt: skip
 _SAID = {
     True: (
         "yes", "yeah", "yep", "yup", "y", "true", "1", "on", "x", "checked", "selected", "correct", "sure", "ok",
         "okay", "of course", "yes please", "yes I do", "yes I have", "yes there are", "ja", "jawohl", "j", "si", "sí",
-        "sì", "s", "oui", "sim", "tak", "kyllä",
+        "sì", "s", "oui", "sim", "tak", "kyllä", "t",
     ),
     False: (
         "no", "nope", "nah", "n", "false", "0", "off", "unchecked", "none", "no thanks", "no thank you", "no I don't",
         "no I do not", "no I haven't", "no I have not", "no there are none", "not at all", "nein", "nö", "nee", "nej",
-        "nei", "non", "nao", "não", "nie", "ei",
+        "nei", "non", "nao", "não", "nie", "ei", "f",
     ),
 }  # fmt: skip
 

@@ -16,6 +16,7 @@ import pytest
 
 from loadtest.adopt_tables import TABLES, Made, made, write
 from model import adopt, adopt_names
+from model.portable_graph import OUTPUTS
 from model.source import read
 from preprocessing.fields import Category, Field, Number, fields_of
 
@@ -181,6 +182,24 @@ def test_five_hundred_columns_under_odd_names_become_fields_with_names_of_their_
     assert {other for field in found.values() for other in field.kind.also} >= {"收入", "2nd house", 'it\'s "so" é'}
 
 
+def test_no_field_is_called_as_an_answer_is_so_that_every_model_travels() -> None:
+    assert set(OUTPUTS) == adopt_names.ANSWERS
+    assert adopt_names.names_of(["tier", "Probability"]) == {"tier": "tier_", "Probability": "probability_"}
+
+
+def test_what_is_written_elsewhere_is_named_where_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = [str(row + 1) for row in range(ROWS)]
+    path = table(tmp_path / "my table.csv", ",x,y", [rows, x(), [("a", "b")[row % 2] for row in range(ROWS)]])
+    out = tmp_path / "out"
+    adopted(monkeypatch, path, "--label", "y", "--bad", "a", "--out", str(out))
+    said = capsys.readouterr().out
+    assert "  (without a name): seems to name an applicant or a row\n" in said
+    assert f"decide, in {out / 'schema.py'} and features.py:" in said
+    assert f"Then move both to preprocessing and train: python -m model.train --data '{path}'" in said
+
+
 def test_odd_headers_and_words_are_written_as_ruff_would_have_them(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -245,6 +264,29 @@ def test_what_is_no_table_is_refused_in_one_line(
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        (b"PK\x03\x04" + bytes(200), "cannot be read: it is a workbook or an archive; export CSV or Parquet from it"),
+        (b"\x1f\x8b" + bytes(200), "cannot be read: it is compressed; unpack it first"),
+        (b"x,y\n\x81,a\n", "cannot be read: its text is neither UTF-8 nor UTF-16 nor Windows-1252; save it as UTF-8"),
+        (None, "is a folder; name a CSV or Parquet file with CSV="),
+    ],
+)
+def test_what_is_often_taken_for_a_table_is_called_what_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: bytes | None, expected: str
+) -> None:
+    if content is not None:
+        (tmp_path / "t.xlsx").write_bytes(content)
+    path = tmp_path if content is None else tmp_path / "t.xlsx"
+    assert refusal(monkeypatch, str(path), "--label", "y", "--bad", "b") == f"riskline: {path} {expected}"
+
+
+def test_parquet_may_have_any_name(tmp_path: Path) -> None:
+    pyarrow.parquet.write_table(pa.table({"x": [1, 2]}), tmp_path / "part-0")
+    assert read(tmp_path / "part-0").table.to_pylist() == [{"x": 1}, {"x": 2}]
+
+
 def test_every_type_of_parquet_becomes_a_field_or_is_left_out(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -288,7 +330,7 @@ def test_a_long_table_is_drawn_from_evenly_and_the_same_rows_each_time(tmp_path:
 
 
 @pytest.mark.parametrize(
-    ("delimiter", "encoding"), [(",", "utf-8-sig"), (";", "cp1252"), ("\t", "utf-8"), ("|", "utf-8")]
+    ("delimiter", "encoding"), [(",", "utf-8-sig"), (";", "cp1252"), ("\t", "utf-16"), ("|", "utf-8")]
 )
 def test_delimiter_and_encoding_are_the_files_own(tmp_path: Path, delimiter: str, encoding: str) -> None:
     path = tmp_path / "t.csv"

@@ -79,7 +79,15 @@ def test_what_stands_behind_every_number_is_its_unit() -> None:
     assert measured(repeated([1, 2, 3]), "term").unit == ""
 
 
-@pytest.mark.parametrize("absent", ["", "NaN", "n/a", "?", "-", "null", "None", None])
+@pytest.mark.parametrize(
+    ("header", "unit"),
+    [("Laufzeit in Monaten", "months"), ("Einkommen (€)", "EUR"), ("Rate %", "%"), ("Fee [£]", "GBP"), ("€ a day", "")],
+)
+def test_a_header_may_end_in_its_unit(header: str, unit: str) -> None:
+    assert measured(repeated([1, 2, 3]), header).unit == unit
+
+
+@pytest.mark.parametrize("absent", ["", "NaN", "n/a", "?", "-", "null", "None", "k.A.", "keine Angabe", None])
 def test_what_means_nothing_is_a_missing_number(absent: str | None) -> None:
     found = judged(repeated(["1", "2.5", absent]))
     assert isinstance(found, Column)
@@ -93,9 +101,15 @@ def test_a_few_cells_that_are_no_numbers_are_named_by_their_rows_and_never_repea
     assert why(cells) == "holds numbers, but not in rows 42, 100"
 
 
+def test_few_numbers_with_a_word_among_them_are_words_and_many_are_named_by_their_rows() -> None:
+    assert set(words([str(row % 4) if row % 20 else "4 or more" for row in range(ROWS)])) == {*"0123", "4 or more"}
+    assert why([str(row % 60) if row != 41 else "castle" for row in range(ROWS)]) == "holds numbers, but not in row 42"
+
+
 def test_truth_in_five_spellings_is_yes_and_no() -> None:
     assert words(repeated(["yes", "No", "TRUE", "false", "Y", "n", "1", "0", "ja", "nein"])) == ("no", "yes")
     assert words(repeated([True, False, None])) == ("no", "yes")
+    assert words(repeated(["t", "f", "True", "FALSE"])) == ("no", "yes")
 
 
 def test_truth_in_one_spelling_keeps_it() -> None:

@@ -82,6 +82,18 @@ def test_parquet_gives_what_csv_gives(tmp_path: Path, labelled: Labelled) -> Non
     np.testing.assert_array_equal(again.bad, labelled.bad)
 
 
+def test_a_column_of_lists_is_left_out_like_any_other(
+    tmp_path: Path, labelled: Labelled, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in ("model.data", "model.spelled"):
+        monkeypatch.setattr(f"{module}.LEFT_OUT", ("tags",))
+    options = pyarrow.csv.ConvertOptions(strings_can_be_null=True)
+    table = pyarrow.csv.read_csv(BUNDLED, convert_options=options)
+    path = tmp_path / "applications.parquet"
+    pyarrow.parquet.write_table(table.append_column("tags", pa.array([["a"]] * table.num_rows)), path)
+    np.testing.assert_array_equal(read_labelled(path, LABEL, BAD).matrix, labelled.matrix)
+
+
 def test_labels_may_be_numbers_or_booleans(tmp_path: Path, labelled: Labelled) -> None:
     options = pyarrow.csv.ConvertOptions(strings_can_be_null=True)
     table = pyarrow.csv.read_csv(BUNDLED, convert_options=options)
@@ -157,7 +169,7 @@ def test_too_few_of_a_class_are_refused(bundled: Rows, written: Callable[[Rows],
 
 def test_a_label_column_that_is_not_there_is_refused_with_the_columns_there_are() -> None:
     assert refusal(BUNDLED, label="verdict").startswith(
-        "there is no column 'verdict' for the label; set LABEL to one of"
+        f"{BUNDLED} has no column 'verdict' for the label; set LABEL to one of"
     )
 
 
@@ -165,9 +177,10 @@ def test_a_verdict_that_never_occurs_is_refused_with_those_that_do() -> None:
     assert "it holds 2: 'bad', 'good'. Set LABEL and BAD" in refusal(BUNDLED, bad="terrible")
 
 
-def test_a_row_of_another_width_is_not_repeated(tmp_path: Path) -> None:
-    (tmp_path / "t.csv").write_text("a,b\n1,2\nsecret,1,2\n")
-    assert refusal(tmp_path / "t.csv").endswith("cannot be read: CSV parse error: Expected 2 columns, got 3")
+@pytest.mark.parametrize("row", [2, 1_000_000])
+def test_a_row_of_another_width_is_named_and_not_repeated(tmp_path: Path, row: int) -> None:
+    (tmp_path / "t.csv").write_text("a,b\n" + "1,secret\n" * (row - 1) + "secret,1,2\n")
+    assert refusal(tmp_path / "t.csv").endswith(f"cannot be read: row {row}: Expected 2 columns, got 3")
 
 
 @pytest.mark.parametrize("content", [b"", b"\x00\x01\x02", b"a,b\n1,2,3\n", b"PAR1 but not really"])

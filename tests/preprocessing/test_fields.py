@@ -4,7 +4,7 @@ import pytest
 from pydantic import ValidationError
 
 from preprocessing.encode import FIELDS, MODEL_FIELDS
-from preprocessing.fields import ApplicationModel, Category, Number, fields_of
+from preprocessing.fields import UNKNOWN_UNIT, ApplicationModel, Category, Number, fields_of
 from preprocessing.schema import Application
 from tests.generated import EXAMPLE
 
@@ -66,6 +66,17 @@ def test_the_json_schema_tells_a_program_unit_words_and_protection() -> None:
         "kind": {"x-words": {"a": "the first", "b": "the second"}},
         "secret": {"x-words": {"y": "yes"}, "x-protected": True},
     }
+
+
+def test_no_caller_is_told_of_a_unit_that_nobody_has_decided() -> None:
+    class Starter(ApplicationModel):
+        count: Annotated[float, Number(label="Count", unit=UNKNOWN_UNIT, low=0, high=10, example=1)]
+
+    [field] = fields_of(Starter)
+    assert field.kind.rule == "a number from 0 to 10"
+    told = Starter.model_json_schema()["properties"][field.name]
+    assert told["description"] == "Count."
+    assert "x-unit" not in told
 
 
 def test_the_schemas_own_example_is_a_valid_application() -> None:

@@ -104,6 +104,11 @@ def test_wrong_rows_keep_their_places_over_many_blocks() -> None:
     assert len(batch.matrix) > 2 * BLOCK_ROWS
 
 
+def test_a_first_line_that_names_no_field_is_told_what_it_lacks() -> None:
+    with pytest.raises(MalformedBody, match=r"the first line names no field, .* separated by commas, not 1"):
+        csv(HEADER.replace(",", ";") + "\n")
+
+
 def test_a_file_with_a_header_alone_has_no_rows() -> None:
     assert len(csv(HEADER + "\n").matrix) == 0
 
