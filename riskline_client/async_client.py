@@ -30,6 +30,7 @@ from riskline_client.errors import RisklineError, TooLarge
 from riskline_client.pieces import Pieces
 from riskline_client.retry import Attempts, Retry
 from riskline_client.sending import (
+    AT_ONCE,
     BULK,
     COLUMN_ROWS,
     ONE,
@@ -60,6 +61,7 @@ class AsyncClient:
     ) -> None:
         self._service, self._retry, self._bulk_retry = Service(url, key), retry, bulk_retry
         self._http, self._is_ours = http or httpx.AsyncClient(), http is None
+        self._turns = asyncio.Semaphore(AT_ONCE)
 
     async def __aenter__(self) -> Self:
         return self
@@ -198,14 +200,16 @@ class AsyncClient:
             await asyncio.sleep(wait_s)
 
     async def _sent(self, call: Call[Any], attempts: Attempts) -> Reply:
-        with no_transport_errors():
-            request = self._service.request(self._http, call, attempts.begin())
-            response = await self._http.send(request, stream=True, follow_redirects=False)
-            try:
-                body = bytearray()
-                async for part in response.aiter_bytes():
-                    attempts.check_time()
-                    body += part
-            finally:
-                await response.aclose()
+        async with self._turns:
+            attempts.check_time()
+            with no_transport_errors():
+                request = self._service.request(self._http, call, attempts.begin())
+                response = await self._http.send(request, stream=True, follow_redirects=False)
+                try:
+                    body = bytearray()
+                    async for part in response.aiter_bytes():
+                        attempts.check_time()
+                        body += part
+                finally:
+                    await response.aclose()
         return Reply(response.status_code, response.headers, bytes(body))

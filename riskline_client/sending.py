@@ -18,6 +18,9 @@ from riskline_client.version import VERSION
 Find = Literal["queued", "reviewed", "approved", "declined", "conflict"]
 Order = Literal["oldest", "newest"]
 ROWS, COLUMN_ROWS = 1_000, 100_000  # of a request
+# As many as httpx keeps connections. Its pool goes through all that waits in it with every answer, so that a thousand
+# calls at once would spend their time there: here the others wait for their turn before it.
+AT_ONCE = 100
 ONE, BULK = Retry(), Retry(attempt_s=60, deadline_s=300)
 
 
@@ -68,7 +71,7 @@ def applications_in_pieces(
     return Pieces(
         gathered(applications, rows),
         rows,
-        lambda some, before: calls.predict_batch(some, explain, channel, f"{name}-{before}"),
+        lambda some, before: calls.predict_batch(some, before, explain, channel, f"{name}-{before}"),
     )
 
 
