@@ -42,6 +42,7 @@ from riskline_client.sending import (
     no_transport_errors,
     outcomes_in_pieces,
     tables,
+    warn_of_unreadable,
 )
 
 T = TypeVar("T")
@@ -155,6 +156,7 @@ class AsyncClient:
         cursor: str | None = ""
         while cursor is not None:
             page = await self._answer(calls.decisions({**query, "cursor": cursor or None}), self._retry)
+            warn_of_unreadable(page)
             for decision in page.decisions:
                 yield decision
             cursor = page.next

@@ -43,6 +43,7 @@ from riskline_client.sending import (
     no_transport_errors,
     outcomes_in_pieces,
     tables,
+    warn_of_unreadable,
 )
 
 T = TypeVar("T")
@@ -178,6 +179,7 @@ class Client:
         cursor: str | None = ""
         while cursor is not None:
             page = self._answer(calls.decisions({**query, "cursor": cursor or None}), self._retry)
+            warn_of_unreadable(page)
             yield from page.decisions
             cursor = page.next
 

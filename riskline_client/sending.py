@@ -1,5 +1,6 @@
 """What both clients have in common: where the service is, how a request is made, and httpx's errors as ours."""
 
+import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from types import ModuleType
@@ -8,7 +9,7 @@ from typing import Any, Literal
 import httpx
 
 from riskline_client import calls
-from riskline_client.answers import Channel, Decision, Outcome, RefusedRow, TakenOutcome
+from riskline_client.answers import Channel, Decision, Outcome, Page, RefusedRow, TakenOutcome
 from riskline_client.calls import Call
 from riskline_client.errors import NoAnswer
 from riskline_client.pieces import Pieces, gathered
@@ -77,6 +78,13 @@ def applications_in_pieces(
 
 def outcomes_in_pieces(outcomes: Iterable[Outcome], rows: int) -> Pieces[list[TakenOutcome | RefusedRow]]:
     return Pieces(gathered(outcomes, rows), rows, lambda some, _: calls.outcomes(some))
+
+
+def warn_of_unreadable(page: Page) -> None:
+    """A list cannot give what the service cannot read, and must not pass over it in silence."""
+    if page.unreadable:
+        ids = ", ".join(page.unreadable)
+        warnings.warn(f"not in this list, since their records were changed and cannot be read: {ids}", stacklevel=3)
 
 
 def tables() -> ModuleType:

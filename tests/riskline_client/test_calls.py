@@ -160,7 +160,8 @@ def test_pages_follow_one_another_with_the_same_filters() -> None:
 
     def answering(request: httpx.Request) -> httpx.Response:
         asked.append(request.url.params)
-        return httpx.Response(200, json={"decisions": [], "next": {1: "7", 2: None}[len(asked)]})
+        following = {1: "7", 2: None}[len(asked)]
+        return httpx.Response(200, json={"decisions": [], "next": following, "unreadable": []})
 
     since = datetime(2026, 11, 29, tzinfo=UTC)
     with Client(URL, http=by("sync", answering)) as riskline:  # type: ignore[arg-type]
@@ -176,8 +177,8 @@ def test_pages_follow_one_another_with_the_same_filters() -> None:
     [
         (Decision, [], "is no object"),
         (Decision, {"probability": 0.5}, "has no tier"),
-        (Page, {"decisions": 1, "next": None}, "decisions is no array"),
-        (Page, {"decisions": [{"id": 1}], "next": None}, "decisions id is no str"),
+        (Page, {"decisions": 1, "next": None, "unreadable": []}, "decisions is no array"),
+        (Page, {"decisions": [{"id": 1}], "next": None, "unreadable": []}, "decisions id is no str"),
         (Model, {"version": "", "model_version": "", "policy_version": "", "manifest": []}, "manifest is no object"),
         (SentValue, {"key": "a", "value": {}}, "value is no str or float or bool"),
         (float, True, "is no float"),

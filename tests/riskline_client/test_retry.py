@@ -178,6 +178,12 @@ def test_threads_beyond_what_httpx_has_connections_for_wait_for_their_turn(monke
         assert {answer.result().tier for answer in answers} == {"medium"}
 
 
+def test_a_list_warns_of_what_the_service_cannot_read(kind: Kind) -> None:
+    page = Said(200, '{"decisions":[],"next":null,"unreadable":["one","two"]}')
+    with pytest.warns(UserWarning, match="their records were changed and cannot be read: one, two"):
+        assert ask(kind, URL, "decisions", client={"http": by(kind, Service([page]))}) == []
+
+
 def test_two_calls_have_two_keys(kind: Kind) -> None:
     keys = {predict(kind, [GOOD])[1][0].headers["idempotency-key"] for _ in range(2)}
     assert len(keys) == 2
