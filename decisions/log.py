@@ -289,9 +289,7 @@ def _standing(before: Kept, record: Entry) -> Kept | RisklineError:
     if before.personal is None:
         return Forgotten("the decision under this id was made, and forgotten on request")
     try:
-        first, now = (
-            as_object(personal, PERSONAL).get("application") for personal in (before.personal, record.personal)
-        )
+        first = as_object(before.personal, PERSONAL).get("application")
     except UnreadableRecord as error:  # of this one decision alone: others are in its group
         return error
     now = as_object(record.personal, PERSONAL)["application"]
