@@ -47,6 +47,7 @@ export function queuePage() {
   );
   let turn = 0; // answers to filters that are not set any more are not wanted
   let cursor = null;
+  let unreadable = []; // ids
   let isLoading = false;
   let hasFailed = false;
   let form = null;
@@ -55,6 +56,7 @@ export function queuePage() {
   function restart() {
     turn += 1;
     cursor = null;
+    unreadable = [];
     isLoading = hasFailed = false;
     form = null;
     list.clear();
@@ -78,6 +80,7 @@ export function queuePage() {
       const page = await ask(`decisions?${query}`);
       if (mine !== turn) return;
       cursor = page.next;
+      unreadable.push(...page.unreadable);
       list.append(page.decisions, cursor === null);
       if (list.active < 0 && list.length) list.activate(0);
     } catch (problem) {
@@ -101,7 +104,8 @@ export function queuePage() {
   function tell(first = "") {
     const nothing = hasFailed ? "" : "Nothing here. The filters may hide something.";
     const amount = `${count(list.length, "decision")}${cursor === null ? "" : ", and more"}`;
-    status.textContent = `${first}${list.length ? amount : nothing}`;
+    const damaged = unreadable.length ? ` Changed, and cannot be read: ${unreadable.join(", ")}.` : "";
+    status.textContent = `${first}${list.length ? amount : nothing}${damaged}`;
     button.hidden = cursor === null;
   }
 

@@ -5,16 +5,16 @@ and every engine reads them alike. `facts` and `personal` are the texts that wer
 let each chain be verified in the archive too.
 """
 
-import json
 from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import date, datetime
 from typing import Any, get_type_hints
 
 import pyarrow as pa
 import pyarrow.compute as pc
-from msgspec import Struct
+from msgspec import MsgspecError, Struct
 from msgspec.json import Decoder
 
+from decisions.errors import UnreadableRecord
 from decisions.record import Record
 from preprocessing.encode import FIELDS
 from preprocessing.fields import Number
@@ -90,7 +90,7 @@ def tables(dataset: str, rows: Sequence[tuple[Any, ...]]) -> dict[str, pa.Table]
     """Rows of the store as tables of the archive, by the day of their time in UTC, in the order in which they come."""
     if dataset == "decisions":
         records = [Record(*row) for row in rows]
-        days = _by_day([_facts.decode(record.facts).time for record in records])
+        days = _by_day([_fact_of(record).time for record in records])
         return {day: as_table([records[place] for place in places]) for day, places in days.items()}
     table = _as_said(SCHEMAS[dataset], rows)
     return {day: table.take(places) for day, places in _by_day(table[1].to_pylist()).items()}
@@ -124,8 +124,8 @@ def as_table(records: Sequence[Record]) -> pa.Table:
 
 
 def _as_table(records: Sequence[Record]) -> pa.Table:
-    facts = [_facts.decode(record.facts) for record in records]
-    persons = [json.loads(record.personal or "{}") for record in records]
+    facts = [_fact_of(record) for record in records]
+    persons = [_person_of(record) for record in records]
     columns: dict[str, list[Any]] = {name: [getattr(fact, name) for fact in facts] for name in _Facts.__struct_fields__}
     for name, type_ in _FIELDS.items():
         is_fit: Callable[[Any], bool] = _is_word if type_ == pa.string() else _is_number
@@ -160,6 +160,27 @@ def records_of(table: pa.Table) -> list[Record]:
         Record(chain, number, bytes.fromhex(hash_), facts, personal, bytes.fromhex(digest))
         for chain, number, hash_, facts, personal, digest in rows
     ]
+
+
+def _fact_of(record: Record) -> _Facts:
+    try:
+        return _facts.decode(record.facts)
+    except MsgspecError:
+        raise _changed(record) from None
+
+
+def _person_of(record: Record) -> Mapping[str, Any]:
+    try:
+        return record.person or {}
+    except UnreadableRecord:
+        raise _changed(record) from None
+
+
+def _changed(record: Record) -> UnreadableRecord:
+    return UnreadableRecord(
+        f"chain {record.chain}, record {record.number} was changed and cannot be read (python -m decisions.verify): "
+        "nothing from there on is archived"
+    )
 
 
 def _names(items: Sequence[Mapping[str, Any]] | None, form: str) -> list[str] | None:

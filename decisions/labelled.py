@@ -5,7 +5,6 @@ each tier, and where their labels come from, therefore goes with them wherever t
 """
 
 import hashlib
-import json
 from pathlib import Path
 
 import numpy as np
@@ -14,8 +13,9 @@ from pydantic_core import to_json
 from decisions.drain import Drain
 from decisions.errors import StoreError
 from decisions.places import STORE
+from decisions.record import as_object, unreadable
 from decisions.sqlite import SQLiteStore
-from decisions.sqlite_labelled import labelled
+from decisions.sqlite_labelled import Labelled, labelled
 from model.data import Decisions
 from model.policy import TIERS
 from preprocessing.json_columns import read_batch
@@ -24,9 +24,10 @@ SOURCES = ("outcome", "review")
 
 
 def labelled_decisions(folder: Path) -> Decisions:
-    """The decisions in `folder` that have an outcome, or reviewers who agree; StoreError where there is no store.
+    """The decisions in `folder` that have an outcome, or reviewers who agree.
 
-    Applications that the schema of today would refuse are left out and counted.
+    Applications that the schema of today would refuse are left out and counted. StoreError where there is no store,
+    UnreadableRecord where one of them was damaged.
     """
     path = folder / STORE
     if not path.is_file():
@@ -37,7 +38,7 @@ def labelled_decisions(folder: Path) -> Decisions:
     finally:
         store.close()
     rows = list(labelled(path))
-    applications = [json.loads(row.personal)["application"] for row in rows]
+    applications = [_application(row) for row in rows]
     batch = read_batch(to_json({"applications": applications}))
     assert batch.codes is not None, "what is read from JSON comes with its codes"
     fitting = np.array([row not in batch.refused for row in range(len(rows))], dtype=np.bool_)
@@ -52,3 +53,11 @@ def labelled_decisions(folder: Path) -> Decisions:
     return Decisions(
         codes, bad, {"rows": len(kept), "by_tier": by_tier, "refused": len(batch.refused), "sha256": digest}
     )
+
+
+def _application(row: Labelled) -> object:
+    what = f"personal part of {row.id}"
+    person = as_object(row.personal, what)
+    if "application" not in person:
+        raise unreadable(what)
+    return person["application"]

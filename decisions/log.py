@@ -9,7 +9,6 @@ can write to the store, and a row that stands already gets its first record back
 others need not wait for a store that is slow or away.
 """
 
-import json
 import logging
 import secrets
 import sqlite3
@@ -21,11 +20,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from decisions.drain import Drain
-from decisions.errors import Conflict, Forgotten, NotRecorded
+from decisions.errors import Conflict, Forgotten, NotRecorded, UnreadableRecord
 from decisions.journal import Writer, is_asked_to_end
 from decisions.mirror import Mirror, Target
 from decisions.places import STORE
-from decisions.record import Decided, Entry, Kept, Line, chained, entries, opening
+from decisions.record import PERSONAL, Decided, Entry, Kept, Line, as_object, chained, entries, opening
 from decisions.sqlite import Head, SQLiteStore
 from preprocessing.errors import RisklineError
 
@@ -286,8 +285,12 @@ class Log:
 
 
 def _standing(before: Kept, record: Entry) -> Kept | RisklineError:
-    """What stands already, if it is the same applicant's decision."""
+    """What stands already, if it is the same applicant's decision and can be read."""
     if before.personal is None:
         return Forgotten("the decision under this id was made, and forgotten on request")
-    first, now = (json.loads(personal)["application"] for personal in (before.personal, record.personal))
+    try:
+        first = as_object(before.personal, PERSONAL).get("application")
+    except UnreadableRecord as error:  # of this one decision alone: others are in its group
+        return error
+    now = as_object(record.personal, PERSONAL)["application"]
     return before if first == now else Conflict("this id stands for the decision on another application")

@@ -85,6 +85,9 @@ class Entry(NamedTuple):
     personal: bytes
 
 
+FACTS, PERSONAL = "facts", "personal part"  # of a record, as errors call them
+
+
 class Kept(NamedTuple):
     """A decision's two texts; `personal` is None once it is forgotten."""
 
@@ -244,12 +247,12 @@ class Record:
     @cached_property
     def fact(self) -> dict[str, Any]:
         """`facts` as an object; UnreadableRecord where they are none."""
-        return _object(self.facts, "facts")
+        return as_object(self.facts, FACTS)
 
     @cached_property
     def person(self) -> dict[str, Any] | None:
         """`personal` as an object; UnreadableRecord where it is none."""
-        return None if self.personal is None else _object(self.personal, "personal part")
+        return None if self.personal is None else as_object(self.personal, PERSONAL)
 
     @property
     def id(self) -> str:
@@ -261,11 +264,16 @@ class Record:
         return "named" in self.fact
 
 
-def _object(text: str, what: str) -> dict[str, Any]:
+def as_object(text: bytes | str, what: str) -> dict[str, Any]:
+    """One of a record's two texts; UnreadableRecord where it is no JSON object."""
     try:
         found = json.loads(text)
     except ValueError:
         found = None
     if not isinstance(found, dict):
-        raise UnreadableRecord(f"the record's {what} cannot be read: it was changed (python -m decisions.verify)")
+        raise unreadable(what)
     return found
+
+
+def unreadable(what: str) -> UnreadableRecord:
+    return UnreadableRecord(f"the record's {what} cannot be read: it was changed (python -m decisions.verify)")

@@ -105,6 +105,7 @@ class Became(NamedTuple):
 class Listed(NamedTuple):
     """A decision in a list: its facts as JSON text, and where its review stands."""
 
+    id: str
     facts: str
     state: State
     is_forgotten: bool

@@ -12,6 +12,7 @@ _ROWS_AT_ONCE = 10_000
 # The newest outcome is what became of it: the newest day, and of one day what was told last
 _STATEMENT = """
 SELECT
+    id,
     tier,
     personal,
     (SELECT outcome FROM outcomes WHERE outcomes.id = decisions.id ORDER BY date DESC, n DESC LIMIT 1) AS newest,
@@ -26,7 +27,7 @@ _BECAME = """
 SELECT json_extract(decisions.facts, '$.probability'), told.outcome = 'bad', max(told.date || printf('%020d', told.n))
 FROM (SELECT id, outcome, date, n FROM outcomes ORDER BY n DESC LIMIT ?) AS told
 JOIN decisions ON decisions.id = told.id
-WHERE decisions.model_version = ?
+WHERE decisions.model_version = ? AND json_valid(decisions.facts)
 GROUP BY told.id
 """
 
@@ -34,6 +35,7 @@ GROUP BY told.id
 class Labelled(NamedTuple):
     """A decision with a label: `source` says whether it is what became of it, or what its reviewers would do."""
 
+    id: str
     tier: Tier
     personal: str
     bad: bool
@@ -49,11 +51,11 @@ def labelled(path: Path) -> Iterator[Labelled]:
     try:
         found = connection.execute(_STATEMENT)
         while rows := found.fetchmany(_ROWS_AT_ONCE):
-            for tier, personal, outcome, state in rows:
+            for id_, tier, personal, outcome, state in rows:
                 if outcome is not None:
-                    yield Labelled(tier, personal, outcome == "bad", "outcome")
+                    yield Labelled(id_, tier, personal, outcome == "bad", "outcome")
                 else:
-                    yield Labelled(tier, personal, state == "declined", "review")
+                    yield Labelled(id_, tier, personal, state == "declined", "review")
     finally:
         connection.close()
 

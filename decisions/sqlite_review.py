@@ -59,7 +59,7 @@ class SQLiteReviews:
                 goes_on = query.cursor is not None and last is None  # it has begun, and ends where the table does
                 [(values["low"], values["high"])] = [_ALL] if goes_on else self._run(_BOUNDS, values)
             rows = self._run(page_statement(query), values)
-        listed = [Listed(facts, state, bool(gone)) for _, facts, state, gone in rows[: query.limit]]
+        listed = [Listed(id_, facts, state, bool(gone)) for _, id_, facts, state, gone in rows[: query.limit]]
         return Page(listed, rows[query.limit - 1][0] if len(rows) > query.limit else None)
 
     def get(self, id_: str) -> Whole:
@@ -173,7 +173,7 @@ def page_statement(query: Query) -> str:
         conditions.append(f"n {ahead} :cursor")
     where = f"WHERE {' AND '.join(conditions)}" if conditions else ""
     return (
-        f"SELECT n, facts, {_STATE}, personal IS NULL FROM decisions {index or 'NOT INDEXED'} {where}"  # noqa: S608 - values are bound
+        f"SELECT n, id, facts, {_STATE}, personal IS NULL FROM decisions {index or 'NOT INDEXED'} {where}"  # noqa: S608 - values are bound
         f" ORDER BY n {order} LIMIT :most"
     )
 

@@ -118,10 +118,14 @@ class ListedDecision(Facts):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Page:
-    """Some of what was asked for; `next` is the cursor of the page after, None where there is no more yet."""
+    """Some of what was asked for; `next` is the cursor of the page after, None where there is no more yet.
+
+    unreadable: the ids of decisions that belong here and whose records the service cannot read any more.
+    """
 
     decisions: tuple[ListedDecision, ...]
     next: str | None
+    unreadable: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

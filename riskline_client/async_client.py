@@ -30,6 +30,7 @@ from riskline_client.errors import RisklineError, TooLarge
 from riskline_client.pieces import Pieces
 from riskline_client.retry import Attempts, Retry
 from riskline_client.sending import (
+    AT_ONCE,
     BULK,
     COLUMN_ROWS,
     ONE,
@@ -41,6 +42,7 @@ from riskline_client.sending import (
     no_transport_errors,
     outcomes_in_pieces,
     tables,
+    warn_of_unreadable,
 )
 
 T = TypeVar("T")
@@ -60,6 +62,7 @@ class AsyncClient:
     ) -> None:
         self._service, self._retry, self._bulk_retry = Service(url, key), retry, bulk_retry
         self._http, self._is_ours = http or httpx.AsyncClient(), http is None
+        self._turns = asyncio.Semaphore(AT_ONCE)
 
     async def __aenter__(self) -> Self:
         return self
@@ -153,6 +156,7 @@ class AsyncClient:
         cursor: str | None = ""
         while cursor is not None:
             page = await self._answer(calls.decisions({**query, "cursor": cursor or None}), self._retry)
+            warn_of_unreadable(page)
             for decision in page.decisions:
                 yield decision
             cursor = page.next
@@ -198,14 +202,16 @@ class AsyncClient:
             await asyncio.sleep(wait_s)
 
     async def _sent(self, call: Call[Any], attempts: Attempts) -> Reply:
-        with no_transport_errors():
-            request = self._service.request(self._http, call, attempts.begin())
-            response = await self._http.send(request, stream=True, follow_redirects=False)
-            try:
-                body = bytearray()
-                async for part in response.aiter_bytes():
-                    attempts.check_time()
-                    body += part
-            finally:
-                await response.aclose()
+        async with self._turns:
+            attempts.check_time()
+            with no_transport_errors():
+                request = self._service.request(self._http, call, attempts.begin())
+                response = await self._http.send(request, stream=True, follow_redirects=False)
+                try:
+                    body = bytearray()
+                    async for part in response.aiter_bytes():
+                        attempts.check_time()
+                        body += part
+                finally:
+                    await response.aclose()
         return Reply(response.status_code, response.headers, bytes(body))

@@ -121,9 +121,10 @@ def explain(application: Mapping[str, object], channel: Channel | None, key: str
 
 
 def predict_batch(
-    applications: list[Mapping[str, object]], explain: bool | None, channel: Channel | None, key: str
+    applications: list[Mapping[str, object]], before: int, explain: bool | None, channel: Channel | None, key: str
 ) -> Call[list[Decision | RefusedRow]]:
-    body = {"applications": [_application(each, row) for row, each in enumerate(applications)]}
+    """`before` is how many applications of the whole batch were sent before these: errors name a row of the whole."""
+    body = {"applications": [_application(each, row) for row, each in enumerate(applications, before)]}
     return _scoring(PREDICT_BATCH, _json(body), JSON, _rows(Decision, len(applications)), explain, channel, key)
 
 
@@ -152,6 +153,9 @@ def review(
 
 
 def outcomes(told: list[Outcome]) -> Call[list[TakenOutcome | RefusedRow]]:
+    for each in told:
+        if not isinstance(each, Outcome):
+            raise TypeError(f"{type(each).__name__} is no Outcome")
     rows = [{"decision_id": each.decision_id, "outcome": each.outcome, "date": _day(each.date)} for each in told]
     read = _rows(TakenOutcome, len(told))
     return Call(OUTCOMES, read, headers={"Content-Type": JSON}, body=_json({"outcomes": rows}))
@@ -209,9 +213,9 @@ def _scoring(
 
 def _application(application: Mapping[str, object], row: int | None = None) -> dict[str, object]:
     """TypeError or ValueError for what JSON cannot say, by the field's name: the service would only see no JSON."""
-    where = "" if row is None else f"row {row}, "
     if not isinstance(application, Mapping):
-        raise TypeError(f"{where or 'the application '}is no mapping of fields to values")
+        raise TypeError(f"{'the application' if row is None else f'row {row}'} is no mapping of fields to values")
+    where = "" if row is None else f"row {row}, "
     for name, value in application.items():
         if isinstance(value, float):
             if not math.isfinite(value):
@@ -260,4 +264,6 @@ def _text(name: str, value: str | int | datetime) -> str:
 
 
 def _day(day: date) -> str:
+    if not isinstance(day, date):
+        raise TypeError(f"date: {type(day).__name__} is no date")
     return (day.date() if isinstance(day, datetime) else day).isoformat()

@@ -4,6 +4,7 @@ with Client("https://riskline.example.com", key=…) as riskline:
     decision = riskline.predict(application)
 """
 
+import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
@@ -30,6 +31,7 @@ from riskline_client.errors import RisklineError, TooLarge
 from riskline_client.pieces import Pieces
 from riskline_client.retry import Attempts, Retry
 from riskline_client.sending import (
+    AT_ONCE,
     BULK,
     COLUMN_ROWS,
     ONE,
@@ -41,6 +43,7 @@ from riskline_client.sending import (
     no_transport_errors,
     outcomes_in_pieces,
     tables,
+    warn_of_unreadable,
 )
 
 T = TypeVar("T")
@@ -65,6 +68,7 @@ class Client:
     ) -> None:
         self._service, self._retry, self._bulk_retry = Service(url, key), retry, bulk_retry
         self._http, self._is_ours = http or httpx.Client(), http is None
+        self._turns = threading.Semaphore(AT_ONCE)
 
     def __enter__(self) -> Self:
         return self
@@ -175,6 +179,7 @@ class Client:
         cursor: str | None = ""
         while cursor is not None:
             page = self._answer(calls.decisions({**query, "cursor": cursor or None}), self._retry)
+            warn_of_unreadable(page)
             yield from page.decisions
             cursor = page.next
 
@@ -219,14 +224,16 @@ class Client:
             time.sleep(wait_s)
 
     def _sent(self, call: Call[Any], attempts: Attempts) -> Reply:
-        with no_transport_errors():
-            request = self._service.request(self._http, call, attempts.begin())
-            response = self._http.send(request, stream=True, follow_redirects=False)
-            try:
-                body = bytearray()
-                for part in response.iter_bytes():
-                    attempts.check_time()
-                    body += part
-            finally:
-                response.close()
+        with self._turns:
+            attempts.check_time()
+            with no_transport_errors():
+                request = self._service.request(self._http, call, attempts.begin())
+                response = self._http.send(request, stream=True, follow_redirects=False)
+                try:
+                    body = bytearray()
+                    for part in response.iter_bytes():
+                        attempts.check_time()
+                        body += part
+                finally:
+                    response.close()
         return Reply(response.status_code, response.headers, bytes(body))

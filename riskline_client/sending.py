@@ -1,5 +1,6 @@
 """What both clients have in common: where the service is, how a request is made, and httpx's errors as ours."""
 
+import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from types import ModuleType
@@ -8,7 +9,7 @@ from typing import Any, Literal
 import httpx
 
 from riskline_client import calls
-from riskline_client.answers import Channel, Decision, Outcome, RefusedRow, TakenOutcome
+from riskline_client.answers import Channel, Decision, Outcome, Page, RefusedRow, TakenOutcome
 from riskline_client.calls import Call
 from riskline_client.errors import NoAnswer
 from riskline_client.pieces import Pieces, gathered
@@ -18,6 +19,9 @@ from riskline_client.version import VERSION
 Find = Literal["queued", "reviewed", "approved", "declined", "conflict"]
 Order = Literal["oldest", "newest"]
 ROWS, COLUMN_ROWS = 1_000, 100_000  # of a request
+# As many as httpx keeps connections. Its pool goes through all that waits in it with every answer, so that a thousand
+# calls at once would spend their time there: here the others wait for their turn before it.
+AT_ONCE = 100
 ONE, BULK = Retry(), Retry(attempt_s=60, deadline_s=300)
 
 
@@ -68,12 +72,19 @@ def applications_in_pieces(
     return Pieces(
         gathered(applications, rows),
         rows,
-        lambda some, before: calls.predict_batch(some, explain, channel, f"{name}-{before}"),
+        lambda some, before: calls.predict_batch(some, before, explain, channel, f"{name}-{before}"),
     )
 
 
 def outcomes_in_pieces(outcomes: Iterable[Outcome], rows: int) -> Pieces[list[TakenOutcome | RefusedRow]]:
     return Pieces(gathered(outcomes, rows), rows, lambda some, _: calls.outcomes(some))
+
+
+def warn_of_unreadable(page: Page) -> None:
+    """A list cannot give what the service cannot read, and must not pass over it in silence."""
+    if page.unreadable:
+        ids = ", ".join(page.unreadable)
+        warnings.warn(f"not in this list, since their records were changed and cannot be read: {ids}", stacklevel=3)
 
 
 def tables() -> ModuleType:

@@ -3,6 +3,7 @@
 Each worker beats four times a second, from its event loop, in a file that all of them map. Readiness falls while fewer
 than half of them beat. One that has not beaten for a minute is killed by a fellow, and the supervisor starts another.
 A minute is counted in one's own beats: who has slept with the machine has not beaten either, and blames nobody.
+Workers whose supervisor was killed end in order: nobody would replace or stop them, and they would keep the port.
 """
 
 import asyncio
@@ -46,6 +47,7 @@ class Fellows:
             os.close(descriptor)
         self._own, self._wanted, self._clock = (worker - 1) * _SLOT, wanted, clock
         self._silent: dict[int, tuple[float, int]] = {}  # slot → its last beat, and own beats since
+        self._supervisor = os.getppid()
 
     def wait(self, sleep: Callable[[float], None] = time.sleep) -> None:
         """Takes the slot, and returns when it may start: 1, 2, 4 … 30 s after the last start, if that worker died soon.
@@ -107,14 +109,16 @@ class Fellows:
             os.kill(pid, signal.SIGKILL)
 
     async def watch(self) -> None:
-        """Runs beside the requests."""
-        while True:
+        """Runs beside the requests, for as long as there is a supervisor."""
+        while os.getppid() == self._supervisor:
             self.beat()
             try:
                 self.look()
             except OSError:
                 log.exception("a worker that hangs could not be killed")
             await asyncio.sleep(BEAT_EVERY_S)
+        log.error("the supervisor was killed: this worker ends too, and leaves the port to another server")
+        os.kill(os.getpid(), signal.SIGTERM)
 
 
 def _is_fellow(pid: int) -> bool:

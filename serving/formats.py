@@ -158,7 +158,7 @@ def format_of(content_type: str | None, offered: Collection[str] = FORMATS) -> F
     media_type, charset = _parsed(content_type)
     media_type = SYNONYMS.get(media_type, media_type)
     if media_type not in offered or charset not in ("", "utf-8", "utf8"):
-        raise UnsupportedMediaType(f"the Content-Type must be {_one_of(offered)}, text in UTF-8")
+        raise UnsupportedMediaType(f"the Content-Type must be {_one_of(offered)}; text must be UTF-8")
     return FORMATS[media_type]
 
 

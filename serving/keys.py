@@ -34,6 +34,7 @@ SCOPES: tuple[Scope, ...] = get_args(Scope)
 _PREFIX, _SECRET = b"riskline_%b_", 43
 _NOBODY = (bytes(32), None, None)  # whose digest no secret has
 LARGEST_FILE = 2**20
+MOST_DAYS = 36_500
 EVERYBODY = "none"  # what RISKLINE_KEYS says to open the service on purpose
 
 
@@ -51,7 +52,10 @@ class Key(BaseModel):
     id: Annotated[str, Field(pattern=r"^[a-z0-9-]{1,32}$", description="Names it in metrics and logs.")]
     sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$", description="Of the secret, in hexadecimal.")]
     scopes: Annotated[tuple[Scope, ...], Field(min_length=1)]
-    per_second: Annotated[float | None, Field(gt=0, description="Most requests a second; a second's may come at once.")]
+    per_second: Annotated[
+        float | None,
+        Field(gt=0, allow_inf_nan=False, description="Most requests a second; a second's may come at once."),
+    ]
     per_day: Annotated[int | None, Field(ge=1, description="Most requests a day, which begins at midnight UTC.")]
     until: AwareDatetime | None = None
 
@@ -143,14 +147,23 @@ def read_keys(file: Path) -> Keys:
 
 
 def write_keys(file: Path, keys: Sequence[Key]) -> None:
-    """Writes aside, then renames: a running service sees the file before or after, and nobody else reads it."""
+    """Writes aside, then renames: a running service sees the file before or after, and nobody else reads it.
+
+    KeysError where that cannot be done; the file is then as before.
+    """
     aside = file.with_name(f".{file.name}.{os.getpid()}")
-    mode = file.stat().st_mode & 0o777 if file.exists() else 0o600
-    descriptor = os.open(aside, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, mode)
-    with os.fdopen(descriptor, "w") as opened:
-        opened.write(json.dumps(_File(keys=tuple(keys)).model_dump(mode="json"), indent=1) + "\n")
-        os.fsync(opened.fileno())
-    aside.rename(file)
+    try:
+        mode = file.stat().st_mode & 0o777 if file.exists() else 0o600
+        descriptor = os.open(aside, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, mode)
+        try:
+            with os.fdopen(descriptor, "w") as opened:
+                opened.write(json.dumps(_File(keys=tuple(keys)).model_dump(mode="json"), indent=1) + "\n")
+                os.fsync(opened.fileno())
+            aside.rename(file)
+        finally:
+            aside.unlink(missing_ok=True)
+    except OSError as error:
+        raise KeysError(f"{file} cannot be written ({error.strerror})") from None
 
 
 def new_key(
@@ -181,7 +194,11 @@ def _add(arguments: argparse.Namespace) -> str:
     keys = list(read_keys(arguments.file)) if arguments.file.exists() else []
     if arguments.id in {key.id for key in keys}:
         raise KeysError(f"there is a key {arguments.id} already; give the new one another id, and remove the old later")
-    until = datetime.now(UTC) + timedelta(days=arguments.days) if arguments.days else None
+    until = None
+    if arguments.days is not None:
+        if not 0 < arguments.days <= MOST_DAYS:
+            raise KeysError(f"--days must be above 0 and at most {MOST_DAYS}")
+        until = datetime.now(UTC) + timedelta(days=arguments.days)
     text, kept = new_key(arguments.id, arguments.scope, arguments.per_second, arguments.per_day, until)
     write_keys(arguments.file, [*keys, kept])
     return text
@@ -231,8 +248,6 @@ def main() -> None:
         print(arguments.run(arguments))  # noqa: T201
     except RisklineError as error:
         sys.exit(f"riskline: {error.message}")
-    except OSError as error:
-        sys.exit(f"riskline: {error.filename} cannot be written ({error.strerror})")
 
 
 if __name__ == "__main__":

@@ -171,7 +171,7 @@ def _paths() -> dict[str, Any]:
             None,
             _REFUSALS,
         ),
-        **channel_paths(PARAMETERS),
+        **channel_paths(PARAMETERS, EXAMPLE),
         **reviewing_paths(),
         "/invocations": (invocations := _invocations()),
         "/models/{name}/invoke": invoke_path(invocations),

@@ -1,6 +1,5 @@
 """Between the scorer and the log: what was decided as the log takes it, and what stood already as an answer."""
 
-import json
 import re
 import time
 from collections.abc import Collection, Mapping, Sequence
@@ -9,7 +8,7 @@ from dataclasses import replace
 
 from decisions.artifacts import keep
 from decisions.log import Earlier, Log
-from decisions.record import CHANNELS, Channel, Decided, Kept, Origin, Versions
+from decisions.record import CHANNELS, FACTS, PERSONAL, Channel, Decided, Kept, Origin, Versions, as_object, unreadable
 from model.artifact import Artifact
 from model.policy import TIERS
 from preprocessing.encode import Batch
@@ -129,8 +128,15 @@ def _given_back(scores: Scores, earlier: Earlier) -> Scores:
     """The scores with what stood already in its rows."""
     if not earlier:
         return scores
-    stood = {row: _score(kept) for row, kept in earlier.items() if isinstance(kept, Kept)}
-    conflicts = {row: error for row, error in earlier.items() if isinstance(error, RisklineError)}
+    stood: dict[int, Score] = {}
+    errors: dict[int, RisklineError] = {}
+    for row, before in earlier.items():
+        try:
+            if isinstance(before, RisklineError):
+                raise before
+            stood[row] = _score(before)
+        except RisklineError as error:
+            errors[row] = error
     probability, tier, points = [*scores.probability], [*scores.tier], [*scores.points]
     for row, score in stood.items():
         probability[row], tier[row], points[row] = score.probability, TIERS.index(score.tier), score.points
@@ -144,21 +150,25 @@ def _given_back(scores: Scores, earlier: Earlier) -> Scores:
             **{row: score.warnings for row, score in stood.items() if score.warnings},
         },
         stood=stood,
-        refused={**scores.refused, **conflicts},
+        refused={**scores.refused, **errors},
     )
 
 
 def _score(kept: Kept) -> Score:
-    """A recorded decision as it was answered."""
+    """A recorded decision as it was answered; UnreadableRecord where it does not say that."""
     assert kept.personal is not None, "one that is forgotten is an error"
-    facts, personal = json.loads(kept.facts), json.loads(kept.personal)
-    return Score(
-        facts["probability"],
-        facts["tier"],
-        facts["points"],
-        facts["model_version"],
-        facts["policy_version"],
-        facts["id"],
-        tuple(ScoreWarning(**warning) for warning in personal["warnings"]),
-        personal["reasons"] and tuple(Reason(**reason) for reason in personal["reasons"]),
-    )
+    facts, personal = as_object(kept.facts, FACTS), as_object(kept.personal, PERSONAL)
+    try:
+        TIERS.index(facts["tier"])
+        return Score(
+            facts["probability"],
+            facts["tier"],
+            facts["points"],
+            facts["model_version"],
+            facts["policy_version"],
+            facts["id"],
+            tuple(ScoreWarning(**warning) for warning in personal["warnings"]),
+            personal["reasons"] and tuple(Reason(**reason) for reason in personal["reasons"]),
+        )
+    except (KeyError, TypeError, ValueError):
+        raise unreadable("decision") from None

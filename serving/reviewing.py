@@ -12,9 +12,10 @@ from pydantic import BaseModel, Field, ValidationError
 from pydantic_core import to_json
 
 from decisions.desk import Desk
+from decisions.errors import UnreadableRecord
 from decisions.log import Log
 from decisions.proof import Proof
-from decisions.record import Channel
+from decisions.record import FACTS, Channel, as_object
 from decisions.review import Page, Query, Review, Verdict, Whole
 from model.policy import Tier, Why
 from preprocessing.errors import LONGEST_NAME_REPEATED, MalformedBody, Problem
@@ -33,7 +34,7 @@ _State = Literal["", "queued", "approved", "declined", "conflict"]
 
 
 class Facts(BaseModel):
-    """What stays of a decision for ever. Declared for the contract; it is answered as it was written."""
+    """What stays of a decision for ever. Declared for the contract."""
 
     id: str
     time: Annotated[str, Field(description="When it was made: RFC 3339 in UTC.")]
@@ -62,6 +63,9 @@ class Decisions(BaseModel):
 
     decisions: list[ListedDecision]
     next: Annotated[str | None, Field(description="The `cursor` of the next page; null where there is no more yet.")]
+    unreadable: Annotated[
+        list[str], Field(description="Ids of those on this page whose records were changed and cannot be read.")
+    ]
 
 
 class GivenReview(BaseModel):
@@ -205,13 +209,18 @@ def _valid(read: Callable[[], _Model], what: str) -> _Model:
 
 
 def page_json(page: Page) -> bytes:
-    """A page as an answer; facts go into it as they were written."""
-    rows = [
-        f'{decision.facts[:-1]},"state":"{decision.state}","forgotten":{"true" if decision.is_forgotten else "false"}}}'
-        for decision in page.decisions
-    ]
-    following = "null" if page.next is None else f'"{page.next}"'
-    return f'{{"decisions":[{",".join(rows)}],"next":{following}}}'.encode()
+    """A page as an answer: a record that cannot be read keeps nobody from those beside it."""
+    rows: list[dict[str, Any]] = []
+    unreadable: list[str] = []
+    for decision in page.decisions:
+        try:
+            facts = as_object(decision.facts, FACTS)
+        except UnreadableRecord:
+            unreadable.append(decision.id)
+        else:
+            rows.append({**facts, "state": decision.state, "forgotten": decision.is_forgotten})
+    following = None if page.next is None else str(page.next)
+    return to_json({"decisions": rows, "next": following, "unreadable": unreadable})
 
 
 def _as_json(whole: Whole, proof: Proof | None = None, replayed: Replayed | None = None) -> bytes:

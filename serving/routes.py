@@ -18,14 +18,14 @@ from decisions.log import Log
 from decisions.record import Origin
 from preprocessing.decode import decode_application
 from preprocessing.encode import Row, encode
-from preprocessing.errors import InvalidApplication
+from preprocessing.errors import InvalidApplication, Problem
 from preprocessing.schema import Application
 from serving import bulk, channels, metrics, v2
 from serving.bodies import as_file
 from serving.bulk import Bulk
 from serving.channels import CHANNEL_OF
 from serving.cores import cores, give_way
-from serving.errors import STATUS, BodyTooLarge, ErrorAnswer
+from serving.errors import STATUS, BodyTooLarge, ErrorAnswer, InvalidRequest
 from serving.explanation import explain
 from serving.formats import JSON, format_accepted, format_of, is_bulk
 from serving.hosting import Hosting
@@ -42,7 +42,7 @@ ONE, MANY, EXPLAIN, INVOCATIONS = "/predict", "/predict_batch", "/explain", "/in
 ROUTES = frozenset({ONE, MANY, EXPLAIN})
 
 SINGLE_BYTES = MOST_OF_ONE  # it is decoded on the event loop
-_EXPLAIN = re.compile(rb"(?:^|&)explain=(true|false)(?:&|$)")
+_EXPLAIN = re.compile(rb"(?:^|&)explain(?:=([^&]*))?(?:&|$)")
 
 
 class Batch(BaseModel):
@@ -179,8 +179,11 @@ class Routes:
         return await self._bulk.answer(served, many)
 
     def _explains(self, request: Request) -> bool:
-        """Whether the answer gets reasons: as the query says, else as the setting does."""
+        """Whether the answer gets reasons: as the query says, else as the setting does. InvalidRequest for neither."""
         if request.query and (asked := _EXPLAIN.search(request.query)):
+            if asked[1] not in (b"true", b"false"):
+                problem = Problem("explain", "category", "Input should be 'true' or 'false'")
+                raise InvalidRequest("the query has 1 problem", [problem])
             return asked[1] == b"true"
         return self._settings.explain
 

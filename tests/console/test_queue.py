@@ -6,7 +6,7 @@ from typing import Any
 
 import httpx
 import pytest
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import Locator, Page, Route, expect
 
 from loadtest.server import ROOT
 from loadtest.waiting_cases import fill_queue
@@ -140,6 +140,19 @@ def test_filters_find_what_has_been_reviewed(open_page: Open, client: httpx.Clie
     assert page.locator("main img, main b").count() == 0
     page.get_by_label("Channel").select_option("phone")
     expect(page.get_by_text("Nothing here")).to_be_visible()
+
+
+def test_a_record_that_cannot_be_read_is_named_beside_the_others(open_page: Open) -> None:
+    watched = open_page("#model")
+
+    def damaged(route: Route) -> None:
+        answer = route.fetch()
+        route.fulfill(response=answer, json={**answer.json(), "unreadable": ["loan-4711"]})
+
+    watched.page.route("**/decisions?*", damaged)
+    watched.go("#queue")
+    expect(watched.page.get_by_text("Changed, and cannot be read: loan-4711.")).to_be_visible()
+    expect(selected(watched.page)).to_be_visible()
 
 
 def test_the_list_of_keys_can_be_read_and_leaves_no_trap(open_page: Open, client: httpx.Client) -> None:

@@ -1,6 +1,7 @@
 """The archive: what the store has, once, whole and typed, whatever happens on the way."""
 
 import signal
+import sqlite3
 import subprocess
 import sys
 import threading
@@ -16,7 +17,7 @@ import pytest
 from decisions import archive as archiving
 from decisions.archive import alone, archive, files, forget_in_archive, read
 from decisions.archive_columns import APPLICATION, SCHEMA
-from decisions.errors import StoreError
+from decisions.errors import StoreError, UnreadableRecord
 from decisions.log import Log
 from decisions.places import STORE
 from decisions.record import Record, hash_of
@@ -89,6 +90,18 @@ def test_columns_are_typed_and_say_what_the_texts_say(store: ArchiveStore, artif
     assert f"{missing}:missing" in row["warnings"]
     with pyarrow.parquet.ParquetFile(files(to)[0].path) as file:
         assert file.schema_arrow == SCHEMA
+
+
+@pytest.mark.parametrize("column", ["facts", "personal"])
+def test_a_damaged_record_is_named_and_not_archived(
+    store: ArchiveStore, artifact: Artifact, tmp_path: Path, column: str
+) -> None:
+    stored(store, "a", artifact, seconds(NOON, 3))
+    with sqlite3.connect(tmp_path / STORE) as connection:
+        connection.execute(f"UPDATE decisions SET {column} = 'no JSON' WHERE number = 2")
+    connection.close()
+    with pytest.raises(UnreadableRecord, match="chain a, record 2 was changed and cannot be read"):
+        archive(store, str(tmp_path / "archive"))
 
 
 def test_the_archive_can_be_verified_by_itself(store: ArchiveStore, artifact: Artifact, tmp_path: Path) -> None:

@@ -12,7 +12,8 @@ from typing import Any, Literal
 import numpy as np
 import pytest
 
-from decisions.errors import StoreError
+from decisions import sqlite_labelled
+from decisions.errors import StoreError, UnreadableRecord
 from decisions.labelled import labelled_decisions
 from decisions.log import Log
 from decisions.places import STORE
@@ -107,6 +108,31 @@ def test_who_was_forgotten_and_whom_the_schema_would_refuse_today_teach_nothing(
     labels, found = learned(tmp_path, applications)
     assert labels == {2: True}
     assert (found.facts["rows"], found.facts["refused"]) == (1, 1)
+
+
+@pytest.mark.parametrize("personal", ["no JSON", "[1]", "{}"])
+def test_nothing_is_learned_beside_a_damaged_record_which_is_named(
+    reviews: SQLiteReviews, ids: Sequence[str], tmp_path: Path, personal: str
+) -> None:
+    became(reviews, ids[0], "bad", 3)
+    edit(tmp_path, "personal", personal, ids[0])
+    with pytest.raises(UnreadableRecord, match=f"the record's personal part of {ids[0]} cannot be read"):
+        labelled_decisions(tmp_path)
+
+
+def test_what_became_of_others_is_known_beside_a_damaged_record(
+    reviews: SQLiteReviews, ids: Sequence[str], artifact: Artifact, tmp_path: Path
+) -> None:
+    for id_ in ids[:2]:
+        became(reviews, id_, "bad", 3)
+    edit(tmp_path, "facts", "no JSON", ids[0])
+    assert sqlite_labelled.became(tmp_path / STORE, artifact.model_version, 100)[1] == [True]
+
+
+def edit(folder: Path, column: str, text: str, id_: str) -> None:
+    with sqlite3.connect(folder / STORE) as connection:
+        connection.execute(f"UPDATE decisions SET {column} = ? WHERE id = ?", (text, id_))
+    connection.close()
 
 
 def test_a_folder_without_decisions_is_named_and_not_made(tmp_path: Path) -> None:

@@ -62,9 +62,19 @@ def test_both_clients_have_the_same_methods_with_the_same_parameters() -> None:
 def test_what_json_cannot_say_is_named_before_it_is_sent(application: Any, expected: str) -> None:
     with pytest.raises((TypeError, ValueError), match=expected):
         calls.predict(application, None, None, None)
-    expected = expected.replace("the application ", "")
-    with pytest.raises((TypeError, ValueError), match=f"row 1, {expected}"):
-        calls.predict_batch([{}, application], None, None, "key")
+    # of the whole batch, of which 1,000 went before
+    expected = expected.replace("the application", "row 1001") if "mapping" in expected else f"row 1001, {expected}"
+    with pytest.raises((TypeError, ValueError), match=expected):
+        calls.predict_batch([{}, application], 1000, None, None, "key")
+
+
+@pytest.mark.parametrize(
+    ("told", "expected"),
+    [({"decision_id": "id"}, "dict is no Outcome"), (Outcome("id", "good", "2026-11-25"), "date: str is no date")],  # type: ignore[arg-type]
+)
+def test_what_is_no_outcome_is_named_before_it_is_sent(told: Any, expected: str) -> None:
+    with pytest.raises(TypeError, match=expected):
+        calls.outcomes([told])
 
 
 def test_any_mapping_is_an_application() -> None:
@@ -150,7 +160,8 @@ def test_pages_follow_one_another_with_the_same_filters() -> None:
 
     def answering(request: httpx.Request) -> httpx.Response:
         asked.append(request.url.params)
-        return httpx.Response(200, json={"decisions": [], "next": {1: "7", 2: None}[len(asked)]})
+        following = {1: "7", 2: None}[len(asked)]
+        return httpx.Response(200, json={"decisions": [], "next": following, "unreadable": []})
 
     since = datetime(2026, 11, 29, tzinfo=UTC)
     with Client(URL, http=by("sync", answering)) as riskline:  # type: ignore[arg-type]
@@ -166,8 +177,8 @@ def test_pages_follow_one_another_with_the_same_filters() -> None:
     [
         (Decision, [], "is no object"),
         (Decision, {"probability": 0.5}, "has no tier"),
-        (Page, {"decisions": 1, "next": None}, "decisions is no array"),
-        (Page, {"decisions": [{"id": 1}], "next": None}, "decisions id is no str"),
+        (Page, {"decisions": 1, "next": None, "unreadable": []}, "decisions is no array"),
+        (Page, {"decisions": [{"id": 1}], "next": None, "unreadable": []}, "decisions id is no str"),
         (Model, {"version": "", "model_version": "", "policy_version": "", "manifest": []}, "manifest is no object"),
         (SentValue, {"key": "a", "value": {}}, "value is no str or float or bool"),
         (float, True, "is no float"),

@@ -98,7 +98,7 @@ def test_the_client_knows_the_codes_of_the_service_and_no_others() -> None:
 @pytest.mark.parametrize(
     ("call", "schema"),
     [
-        (calls.predict_batch([], None, None, "key"), "Batch"),
+        (calls.predict_batch([], 0, None, None, "key"), "Batch"),
         (calls.review("id", "ann", "approve", None, None), "Review"),
         (calls.outcomes([Outcome("id", "good", date(2026, 11, 25))]), "Outcomes"),
     ],

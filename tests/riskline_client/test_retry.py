@@ -3,14 +3,18 @@
 import asyncio
 import itertools
 import json
+import threading
 import time
 from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 
 import httpx
 import pytest
 
 from riskline_client import (
+    AsyncClient,
+    Client,
     Conflict,
     ErrorAnswer,
     InvalidApplication,
@@ -21,6 +25,7 @@ from riskline_client import (
     ServiceFault,
     StrangeAnswer,
     Unavailable,
+    sending,
 )
 from riskline_client.retry import Attempts
 from tests.riskline_client.asking import Kind, ask, by
@@ -129,6 +134,54 @@ def test_what_stays_is_raised_at_once(kind: Kind, answer: Answer, expected: type
     given, requests = predict(kind, [answer])
     assert type(given) is expected
     assert len(requests) == 1
+
+
+def test_calls_beyond_what_httpx_has_connections_for_wait_for_their_turn() -> None:
+    under_way = most = 0
+
+    async def answering(_: httpx.Request) -> httpx.Response:
+        nonlocal under_way, most
+        under_way += 1
+        most = max(most, under_way)
+        for _turn in range(10):  # turns of the loop, in which whoever may send does
+            await asyncio.sleep(0)
+        under_way -= 1
+        return httpx.Response(200, text=GOOD.body)  # type: ignore[arg-type]
+
+    async def many() -> list[Any]:
+        http = httpx.AsyncClient(transport=httpx.MockTransport(answering))
+        async with http, AsyncClient(URL, http=http) as riskline:
+            return await asyncio.gather(*(riskline.predict({"x": 1}) for _ in range(3 * sending.AT_ONCE)))
+
+    assert len(asyncio.run(many())) == 3 * sending.AT_ONCE
+    assert most == sending.AT_ONCE
+
+
+def test_threads_beyond_what_httpx_has_connections_for_wait_for_their_turn(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("riskline_client.client.AT_ONCE", 2)
+    entered, leave = threading.Semaphore(0), threading.Semaphore(0)
+
+    def answering(_: httpx.Request) -> httpx.Response:
+        entered.release()
+        assert leave.acquire(timeout=30)
+        return httpx.Response(200, text=GOOD.body)  # type: ignore[arg-type]
+
+    http = httpx.Client(transport=httpx.MockTransport(answering))
+    with http, Client(URL, http=http) as riskline, ThreadPoolExecutor(3) as threads:
+        answers = [threads.submit(riskline.predict, {"x": 1}) for _ in range(3)]
+        for _ in range(2):
+            assert entered.acquire(timeout=30)
+        assert not entered.acquire(timeout=0.2)  # the third waits, until one of the two has its answer
+        leave.release()
+        assert entered.acquire(timeout=30)
+        leave.release(2)
+        assert {answer.result().tier for answer in answers} == {"medium"}
+
+
+def test_a_list_warns_of_what_the_service_cannot_read(kind: Kind) -> None:
+    page = Said(200, '{"decisions":[],"next":null,"unreadable":["one","two"]}')
+    with pytest.warns(UserWarning, match="their records were changed and cannot be read: one, two"):
+        assert ask(kind, URL, "decisions", client={"http": by(kind, Service([page]))}) == []
 
 
 def test_two_calls_have_two_keys(kind: Kind) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
+import httpx
 import pytest
 
 from decisions.log import Log
@@ -17,6 +18,7 @@ from serving.api import Api
 from serving.bodies import as_file
 from serving.channels import CHANNEL_OF
 from serving.messages import Request
+from serving.openapi import document
 from serving.settings import Settings
 from tests.generated import EXAMPLE, NUMBER
 from tests.preprocessing.channels.events import balancer_event, http_event, rest_event
@@ -67,6 +69,38 @@ def test_a_form_gets_the_score_of_the_same_application_and_its_source_is_recorde
     source = record.person["source"]
     assert source["fields"][NUMBER.name] == {"key": NUMBER.name, "value": str(EXAMPLE[NUMBER.name])}
     assert (source["form"], source["unused"], len(source["sha256"])) == ("webform", ["token"], 64)
+
+
+def test_each_example_of_the_document_is_scored(api: Api) -> None:
+    _, direct = ask(api, "/predict", json.dumps(EXAMPLE).encode())
+    scored = []
+    for path, channel in CHANNEL_OF.items():
+        for media_type, content in document()["paths"][path]["post"]["requestBody"]["content"].items():
+            if "example" not in content:
+                continue
+            sent, content_type = encoded(media_type, content["example"])
+            _, answer = ask(api, path, sent, Content_Type=content_type)
+            assert float(answer["probability"]) == direct["probability"], (path, media_type)
+            scored.append((channel, media_type))
+    assert scored == [
+        ("webform", FORM),
+        ("webform", "multipart/form-data"),
+        ("mobile", "application/json"),
+        ("phone", "application/json"),
+        ("mail", "text/csv"),
+    ]
+
+
+def encoded(media_type: str, example: Any) -> tuple[bytes, str]:
+    """An example as the page at / sends it."""
+    if isinstance(example, str):
+        return example.encode(), media_type
+    if media_type == FORM:
+        return urlencode(example).encode(), media_type
+    if media_type == "application/json":
+        return json.dumps(example).encode(), media_type
+    request = httpx.Request("POST", "http://any", files={name: (None, str(value)) for name, value in example.items()})
+    return request.read(), request.headers["Content-Type"]
 
 
 def test_what_comes_as_it_is_has_no_source(api: Api, log: Log) -> None:

@@ -117,6 +117,16 @@ def test_reasons_come_to_who_asks_for_them(api: Api) -> None:
     assert "reasons" not in refused
 
 
+@pytest.mark.parametrize("query", [b"explain=True", b"timing=true&explain=1", b"explain=", b"explain"])
+@pytest.mark.parametrize("path", ["/predict", "/predict_batch"])
+def test_what_is_neither_true_nor_false_is_refused(artifact: Artifact, path: str, query: bytes) -> None:
+    api = Api(artifact, Settings())
+    status, error = ask(api, path, {"applications": [EXAMPLE]} if path == "/predict_batch" else EXAMPLE, query)
+    assert (status, error["error"]) == (422, "invalid_request")
+    assert error["detail"] == [{"field": "explain", "rule": "category", "message": "Input should be 'true' or 'false'"}]
+    api.close()
+
+
 def test_a_setting_gives_reasons_to_everybody_but_who_declines(artifact: Artifact) -> None:
     api = Api(artifact, Settings(explain=True))
     assert "reasons" in ask(api, "/predict", EXAMPLE)[1]

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socket
 import subprocess
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -11,7 +12,7 @@ import httpx
 import psutil
 import pytest
 
-from loadtest.server import Server, running_server
+from loadtest.server import HOST, Server, running_server
 from model.artifact import Artifact
 from serving.api import Api
 from serving.fastlane import FastLane
@@ -247,3 +248,22 @@ def test_who_follows_a_worker_that_died_soon_says_so_and_the_other_answers_meanw
         victim.kill()
         until(lambda: "1 in a row: the next one starts in" in server.log.read_text())
         assert statuses(server) == (200, 200)
+
+
+def lives(process: psutil.Process) -> bool:
+    try:
+        return bool(process.status() != psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return False
+
+
+@pytest.mark.slow
+def test_workers_without_a_supervisor_end_and_leave_the_port_to_another_server(model_folder: Path) -> None:
+    with running_server({"RISKLINE_MODEL": str(model_folder), "RISKLINE_WORKERS": "2"}) as server:
+        supervisor = psutil.Process(server.pid)
+        workers = supervisor.children(recursive=True)
+        supervisor.kill()
+        until(lambda: not any(lives(worker) for worker in workers))
+        assert "the supervisor was killed: this worker ends too" in server.log.read_text()
+        with socket.create_server((HOST, int(server.url.rpartition(":")[2]))):
+            pass

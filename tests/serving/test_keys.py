@@ -1,4 +1,6 @@
+import errno
 import json
+import os
 import subprocess
 import sys
 from datetime import UTC, datetime, timedelta
@@ -107,6 +109,21 @@ def test_nobody_may_call_before_the_keys_are_read() -> None:
     assert len(ring.keys) == 0
 
 
+def test_a_disk_that_is_full_leaves_the_file_as_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "keys.json"
+    write_keys(file, [new_key("shop", ["score"])[1]])
+    before = file.read_text()
+    monkeypatch.setattr("os.fsync", full)
+    with pytest.raises(KeysError, match=f"{file} cannot be written \\(No space left on device\\)"):
+        write_keys(file, [])
+    assert file.read_text() == before
+    assert list(tmp_path.iterdir()) == [file]
+
+
+def full(_: int) -> None:
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
 def test_the_command_adds_lists_and_removes(tmp_path: Path) -> None:
     file = str(tmp_path / "keys.json")
     limits = ["--per-second", "0.5", "--per-day", "90", "--days", "400"]
@@ -126,7 +143,11 @@ def test_the_command_adds_lists_and_removes(tmp_path: Path) -> None:
         (["add", "FILE", "shop", "--scope", "read"], "there is a key shop already"),
         (["add", "FILE", "Shop", "--scope", "read"], "id: String should match"),
         (["add", "FILE", "other", "--scope", "read", "--per-day", "0"], "per_day: "),
-        (["add", "FILE/none/keys.json", "other", "--scope", "read"], "cannot be"),
+        (["add", "FILE", "other", "--scope", "read", "--per-second", "inf"], "per_second: "),
+        (["add", "FILE", "other", "--scope", "read", "--days", "0"], "--days must be above 0"),
+        (["add", "FILE", "other", "--scope", "read", "--days", "nan"], "--days must be above 0"),
+        (["add", "FILE", "other", "--scope", "read", "--days", "1e9"], "at most 36500"),
+        (["add", "FILE/none/keys.json", "other", "--scope", "read"], "FILE/none/keys.json cannot be written"),
         (["remove", "FILE", "other"], "has no key other"),
         (["list", "FILE.none"], "cannot be read"),
     ],
@@ -137,7 +158,8 @@ def test_the_command_says_in_one_line_what_is_wrong(tmp_path: Path, arguments: l
     before = file.read_text()
     refused = run(*(argument.replace("FILE", str(file)) for argument in arguments))
     assert refused.returncode == 1
-    assert why in refused.stderr
+    assert why.replace("FILE", str(file)) in refused.stderr
     assert refused.stderr.count("\n") == 1
     assert file.read_text() == before
+    assert list(tmp_path.iterdir()) == [file]
     assert json.loads(before)["keys"]

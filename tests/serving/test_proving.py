@@ -18,7 +18,7 @@ from model.artifact import Artifact, verify, with_policy
 from serving.api import Api
 from serving.bodies import as_file
 from serving.messages import Request
-from serving.reviewing import ONE_DECISION, Decision
+from serving.reviewing import LIST, ONE_DECISION, Decision
 from serving.settings import Settings
 from tests.decisions.decided import EXAMPLE
 
@@ -131,6 +131,16 @@ def test_a_record_that_cannot_be_read_any_more_is_said_to_be_damaged(
     error = json.loads(answer)
     assert (status, error["error"]) == (500, "unreadable_record")
     assert what in error["message"]
+
+
+@pytest.mark.parametrize("facts", ["no JSON", "[1]"])
+def test_a_damaged_record_hides_no_other_in_the_list_and_is_named_there(api: Api, tmp_path: Path, facts: str) -> None:
+    first, damaged, last = (scored(api) for _ in range(3))
+    edit(tmp_path, "UPDATE decisions SET facts = ? WHERE id = ?", facts, damaged)
+    status, answer = ask(api, LIST)
+    page = json.loads(answer)
+    assert (status, [each["id"] for each in page["decisions"]]) == (200, [first, last])
+    assert page["unreadable"] == [damaged]
 
 
 def test_an_application_that_could_not_have_been_decided_on_is_seen(api: Api, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 import io
 import json
+import sqlite3
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -99,6 +100,33 @@ def test_the_same_key_gives_the_same_answer_and_another_application_a_conflict(a
     assert ask(api, "/explain", as_body(EXAMPLE), idempotency_key="key")[0] == 200
     assert ask(api, "/explain", as_body(OTHER), idempotency_key="key")[0] == 409
     assert log.state().height == 1
+
+
+@pytest.mark.parametrize(
+    ("change", "what"),
+    [
+        ("personal = 'no JSON'", "personal part"),
+        ("personal = '[1]'", "personal part"),
+        ("personal = json_remove(personal, '$.warnings')", "decision"),
+        ("facts = 'no JSON'", "facts"),
+        ("facts = json_set(facts, '$.tier', 'gold')", "decision"),
+    ],
+)
+def test_a_damaged_record_under_a_key_is_named_and_costs_no_other(
+    api: Api, log: Log, tmp_path: Path, change: str, what: str
+) -> None:
+    ask(api, "/predict", as_body(EXAMPLE), idempotency_key="key-1")
+    log.drain()
+    with sqlite3.connect(tmp_path / STORE) as store:
+        store.execute(f"UPDATE decisions SET {change}")
+    store.close()
+    status, body = ask(api, "/predict", as_body(EXAMPLE), idempotency_key="key-1")
+    assert (status, json.loads(body)["error"]) == (500, "unreadable_record")
+    assert f"the record's {what} cannot be read" in json.loads(body)["message"]
+    damaged, fresh = json.loads(ask(api, "/predict_batch", batch_of(EXAMPLE, OTHER), idempotency_key="key")[1])[
+        "results"
+    ]
+    assert (damaged["error"], fresh["decision_id"]) == ("unreadable_record", "key-2")
 
 
 def test_a_batch_sent_again_gives_each_row_its_first_decision(api: Api) -> None:
