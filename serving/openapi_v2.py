@@ -110,7 +110,7 @@ _JSON_BYTES = {
     "schema": {"type": "integer"},
     "description": "Where the JSON of a body with binary tensors ends.",
 }
-_REFUSALS = (400, 404, 413, 415, 500, 503, 504)
+_REFUSALS = (400, 404, 413, 415, 422, 500, 503, 504)
 
 
 def v2_paths(parameters: list[dict[str, Any]]) -> dict[str, Any]:
