@@ -1,9 +1,7 @@
 """The channels' routes: what came is recorded with where it came from, and answered as its source wants it."""
 
-import asyncio
 import json
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlencode
 
@@ -12,40 +10,25 @@ import pytest
 
 from decisions.log import Log
 from decisions.record import CHANNELS, Record
-from model.artifact import Artifact
 from preprocessing.encode import FIELDS
 from serving.api import Api
-from serving.bodies import as_file
 from serving.channels import CHANNEL_OF
-from serving.messages import Request
 from serving.openapi import document
-from serving.settings import Settings
 from tests.generated import EXAMPLE, NUMBER
 from tests.preprocessing.channels.events import balancer_event, http_event, rest_event
+from tests.serving import asking
 
 FORM = "application/x-www-form-urlencoded"
 
 
 @pytest.fixture
-def log(tmp_path: Path) -> Iterator[Log]:
-    opened = Log(tmp_path)
-    yield opened
-    opened.close()
-
-
-@pytest.fixture
-def api(artifact: Artifact, log: Log) -> Iterator[Api]:
-    made = Api(artifact, Settings(), log=log)
-    yield made
-    made.close()
+def api(recording: Api) -> Api:
+    return recording
 
 
 def ask(api: Api, path: str, body: bytes, query: bytes = b"", **headers: str) -> tuple[int, Any]:
-    """Status and body; header names are written with _ for -."""
-    sent = {name.lower().replace("_", "-").encode(): value.encode() for name, value in headers.items()}
-    answer = asyncio.run(api.answer(path, Request({b"content-type": b"application/json", **sent}, query, body)))
-    with as_file(answer.body) as file:
-        return answer.status, json.load(file)
+    status, answer = asking.ask(api, path, body, query, **headers)
+    return status, json.loads(answer)
 
 
 def recorded(log: Log, decision_id: str) -> Record:

@@ -4,7 +4,7 @@ import asyncio
 import io
 import json
 import sqlite3
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,35 +20,18 @@ from loadtest.server import running_server
 from model.artifact import Artifact, verify, with_policy
 from preprocessing.encode import FIELDS
 from serving.api import Api
-from serving.bodies import as_file
 from serving.messages import Request
 from serving.settings import Settings
 from tests.decisions.decided import EXAMPLE, OTHER
 from tests.decisions.test_faults import held
+from tests.serving.asking import ask
 
 KEY = "Idempotency-Key"
 
 
 @pytest.fixture
-def log(tmp_path: Path) -> Iterator[Log]:
-    opened = Log(tmp_path)
-    yield opened
-    opened.close()
-
-
-@pytest.fixture
-def api(artifact: Artifact, log: Log) -> Iterator[Api]:
-    made = Api(artifact, Settings(), log=log)
-    yield made
-    made.close()
-
-
-def ask(api: Api, path: str, body: bytes, query: bytes = b"", **headers: str) -> tuple[int, bytes]:
-    """Status and body; header names are written with _ for -."""
-    sent = {name.lower().replace("_", "-").encode(): value.encode() for name, value in headers.items()}
-    answer = asyncio.run(api.answer(path, Request({b"content-type": b"application/json", **sent}, query, body)))
-    with as_file(answer.body) as file:
-        return answer.status, file.read()
+def api(recording: Api) -> Api:
+    return recording
 
 
 def as_body(application: Mapping[str, Any]) -> bytes:

@@ -4,7 +4,6 @@ import asyncio
 import json
 from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -29,20 +28,6 @@ BAD = {**EXAMPLE, NUMBER.name: -1}
 @pytest.fixture(scope="module")
 def api(artifact: Artifact) -> Iterator[Api]:
     made = Api(artifact, Settings())
-    yield made
-    made.close()
-
-
-@pytest.fixture
-def log(tmp_path: Path) -> Iterator[Log]:
-    opened = Log(tmp_path)
-    yield opened
-    opened.close()
-
-
-@pytest.fixture
-def recording(artifact: Artifact, log: Log) -> Iterator[Api]:
-    made = Api(artifact, Settings(), log=log)
     yield made
     made.close()
 
